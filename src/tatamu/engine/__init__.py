@@ -1,0 +1,1 @@
+"""Geometry, dtype and machine in; machine code out. Nothing below this package imports torch."""

@@ -1,0 +1,1 @@
+"""Descriptions of kernels as LLVM IR. They describe; they never execute."""

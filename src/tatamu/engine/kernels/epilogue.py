@@ -1,0 +1,89 @@
+"""Finished sums → results: bias, rounding, any layout."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define, transpose
+from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.packing import Job, channel_offset
+
+
+def _store_run(
+    code: Code, numbers: Numbers, target: Pointer, source: Pointer, bias: ir.Value, count: Int, step: Int
+) -> None:
+    """Add the bias to ``count`` sums, round them and write them ``step`` apart."""
+    lanes = numbers.lanes
+    begin = code.variable(0)
+    with code.when(step.equals(1)):
+        biases = code.splat(bias, lanes)
+        whole = count - count % lanes
+        with code.loop(0, whole, lanes) as x:
+            numbers.store(code, code.add(source.load(x, lanes), biases), target, x)
+        begin.become(whole)
+        if numbers.target.masks:
+            with code.when(whole < count):
+                value = numbers.narrow(code, code.add(source.load(whole, lanes), biases))
+                code.masked_store(value, target + whole, code.first_lanes(count - whole, lanes), lanes)
+            begin.become(count)
+    with code.loop(begin.now, count) as x:
+        numbers.store(code, code.add(source.load(x), bias), target, x * step)
+
+
+def define_epilogue(
+    module: ir.Module, numbers: Numbers, rows: int, width: int, interleaved: bool
+) -> ir.Function:
+    """Write the tile ``tile[row][pixel]`` of finished sums to the results.
+
+    Arguments: job, tile, target (of this image and group), bias (of this group), first row, rows
+    present, first pixel within the block, pixels present, first result row and column of the block.
+    """
+    code = define(module, "epilogue", [POINTER] * 4 + [I64] * 6)
+    job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
+    tile, target, bias = (
+        code.pointer(1, numbers.computed),
+        code.pointer(2, numbers.stored),
+        code.pointer(3, numbers.stored),
+    )
+    row0, present, pixel0, pixels, line0, column0 = (code.argument(n) for n in range(4, 10))
+    run, step, stride_c = job[Word.RUN], job[Word.TARGET_W], job[Word.TARGET_C]
+
+    def bias_of(row: Int) -> ir.Value:
+        held = Variable(code, code.zero(numbers.computed))
+        with code.when(job[Word.HAS_BIAS].equals(1)):
+            held.set(numbers.load(code, bias, channel_offset(numbers, row, job[Word.BIAS_C])))
+        return held.get()
+
+    if interleaved:
+        block = code.stack(numbers.computed, rows * numbers.lanes)
+        biases = Variable(code, code.zero(ir.VectorType(numbers.computed, rows)))
+        for r in range(rows):
+            with code.when(code.index(r) < present):
+                biases.set(code.builder.insert_element(biases.get(), bias_of(row0 + r), ir.Constant(I64, r)))
+
+    done = code.variable(0)
+    with code.loop(pixel0 // run, (pixel0 + pixels + run - 1) // run) as line:
+        column = (pixel0 + done.now) - line * run
+        count = (run - column).minimum(pixels - done.now)
+        start = target + ((line0 + line) * job[Word.TARGET_H] + (column0 + column) * step)
+        sums = tile + done.now
+        if not interleaved:
+            with code.loop(0, present) as r:
+                at = start + channel_offset(numbers, row0 + r, stride_c)
+                _store_run(code, numbers, at, sums + r * width, bias_of(row0 + r), count, step)
+        else:
+            with code.loop(0, count, numbers.lanes) as x:
+                lines = [sums.load(x + r * width, numbers.lanes) for r in range(rows)]
+                for lane, pixel in enumerate(transpose(code, lines)):
+                    block.store(code.add(pixel, biases.get()), lane * rows)
+                with code.loop(0, (count - x).minimum(numbers.lanes)) as lane:
+                    at = start + ((x + lane) * step + row0)
+                    with code.either(present.equals(rows)) as (full, partial):
+                        with full:
+                            numbers.store(code, block.load(lane * rows, rows), at)
+                        with partial, code.loop(0, present) as r:
+                            numbers.store(code, block.load(lane * rows + r), at, r)
+        done.become(done.now + count)
+    code.done()
+    return code.function

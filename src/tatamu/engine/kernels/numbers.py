@@ -1,0 +1,80 @@
+"""Stored elements to numbers that are computed with, and back."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.ir import F16, F32, F64, I8, I16, I32, I64, Code, Index, Pointer
+from tatamu.engine.spec import ElementType
+from tatamu.engine.target import Target
+
+_FLOATS = {32: F32, 64: F64}
+_INTEGERS = {8: I8, 16: I16, 32: I32, 64: I64}
+
+
+class Numbers:
+    """One element type on one target: its types in memory and in registers, and the way between.
+
+    ``lanes`` is the number of computed elements in a vector register. 16-bit floats are loaded and
+    stored as integers, so that masks and unaligned addresses cost what they cost for any other type.
+    """
+
+    def __init__(self, element: ElementType, target: Target) -> None:
+        self.element = element
+        self.target = target
+        self.lanes = target.lanes(element.compute_bytes)
+        self.stored: ir.Type = _FLOATS.get(element.bits) if not element.is_integer else None  # type: ignore[assignment]  # 16-bit floats follow
+        if self.stored is None:
+            self.stored = _INTEGERS[element.bits]
+        self.computed: ir.Type = (_INTEGERS if element.is_integer else _FLOATS)[element.compute_bits]
+        self.vector = ir.VectorType(self.computed, self.lanes)
+
+    def _like(self, value: ir.Value, scalar: ir.Type) -> ir.Type:
+        return ir.VectorType(scalar, value.type.count) if isinstance(value.type, ir.VectorType) else scalar
+
+    def _constant(self, code: Code, value: ir.Value, number: int) -> ir.Value:
+        scalar = ir.Constant(I32, number)
+        return code.splat(scalar, value.type.count) if isinstance(value.type, ir.VectorType) else scalar
+
+    def widen(self, code: Code, value: ir.Value) -> ir.Value:
+        """Stored to computed, exactly; scalars and vectors alike."""
+        build, kind = code.builder, self.element.kind
+        computed = self._like(value, self.computed)
+        if self.stored == self.computed:
+            return value
+        if kind == "bfloat":
+            bits = build.shl(build.zext(value, self._like(value, I32)), self._constant(code, value, 16))
+            return build.bitcast(bits, computed)
+        if kind == "float":
+            return build.fpext(build.bitcast(value, self._like(value, F16)), computed)
+        return build.zext(value, computed) if kind == "unsigned" else build.sext(value, computed)
+
+    def narrow(self, code: Code, value: ir.Value) -> ir.Value:
+        """Computed to stored: floats rounded to nearest even, integers wrapped."""
+        build = code.builder
+        stored = self._like(value, self.stored)
+        if self.stored == self.computed:
+            return value
+        if self.element.kind == "bfloat":
+            bits = build.bitcast(value, self._like(value, I32))
+            sixteen, one = self._constant(code, value, 16), self._constant(code, value, 1)
+            odd = build.and_(build.lshr(bits, sixteen), one)
+            rounded = build.add(build.add(bits, odd), self._constant(code, value, 0x7FFF))
+            quiet = build.or_(bits, self._constant(code, value, 0x400000))
+            unordered = build.fcmp_unordered("uno", value, value)
+            return build.trunc(build.lshr(build.select(unordered, quiet, rounded), sixteen), stored)
+        if self.element.kind == "float":
+            return build.bitcast(build.fptrunc(value, self._like(value, F16)), stored)
+        return build.trunc(value, stored)
+
+    def load(self, code: Code, source: Pointer, offset: Index = 0, lanes: int | None = None) -> ir.Value:
+        """Stored elements, ready to compute with."""
+        return self.widen(code, source.load(offset, lanes))
+
+    def store(self, code: Code, value: ir.Value, target: Pointer, offset: Index = 0) -> None:
+        """Round and write."""
+        target.store(self.narrow(code, value), offset)
+
+    def negate(self, code: Code, value: ir.Value) -> ir.Value:
+        """The value with its sign turned (floats alone)."""
+        return code.builder.fneg(value)

@@ -1,0 +1,1 @@
+"""What turns IR into a running function: the JIT, the disk cache, threads and memory."""

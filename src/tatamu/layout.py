@@ -1,0 +1,39 @@
+"""Which memory format a result has. Kernels and fake kernels both ask here, so they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def suggest_channels_last(input: Tensor, weight: Tensor) -> bool:  # noqa: A002  # torch's name for it.
+    """Whether a convolution's output and gradients are channels_last: if input or weight is, and the batch not empty.
+
+    A tensor whose strides fit both formats (one channel or one pixel) counts as contiguous, as in torch.
+    """
+    if input.is_contiguous() and weight.is_contiguous():
+        return False  # The usual case, settled without reading strides.
+    if input.shape[0] == 0:
+        return False
+    return _is_channels_last(input.shape, input.stride()) or _is_channels_last(weight.shape, weight.stride())
+
+
+def memory_format(channels_last: bool) -> torch.memory_format:
+    """torch's name of the format."""
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def _is_channels_last(size: Sequence[int], stride: Sequence[int]) -> bool:
+    """Whether the strides grow in the order C, W, H, N; gaps are allowed, so slices of such a tensor count too."""
+    if stride[1] == 0:
+        return False
+    least = 0
+    for dimension in (1, 3, 2, 0):
+        if size[dimension] == 0 or stride[dimension] < least:
+            return False
+        if dimension == 0 and least == stride[1]:
+            return False  # One pixel and one channel apart by the same step: the strides fit both formats.
+        least = stride[dimension] * max(size[dimension], 1)
+    return True
