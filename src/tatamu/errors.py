@@ -373,6 +373,18 @@ class DeviceError(TatamuError, RuntimeError):
         )
 
 
+class GradOutputSizeError(TatamuError, RuntimeError):
+    """A gradient that is not one of this convolution's output."""
+
+    @classmethod
+    def of(cls, given: Sequence[int], expected: Sequence[int]) -> GradOutputSizeError:
+        """Both are (N, O, Ho, Wo)."""
+        return cls(
+            f"grad_output has size {_size(given)}, but the output of this convolution, and so its gradient, has size "
+            f"{_size(expected)}"
+        )
+
+
 class LayoutError(TatamuError, RuntimeError):
     """A tensor that is not a plain array of numbers in memory."""
 

@@ -82,7 +82,9 @@ def _zeros(size: Size, like: Tensor, channels_last: bool) -> Tensor:
     return torch.zeros(size, dtype=like.dtype).contiguous(memory_format=memory_format(channels_last))
 
 
-def forward(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution) -> Tensor:  # noqa: A002  # torch's name for it.
+def forward(
+    input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution
+) -> Tensor:  # torch's name for it.
     """The convolution of an input (N, C, H, W) with a weight (O, C / groups, kh, kw): (N, O, Ho, Wo).
 
     ``bias`` is (O,) or None. Arguments are valid; nothing is recorded for autograd.
@@ -99,7 +101,9 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Con
 
     def lower() -> Lowered:
         element = _element(input)
-        return lower_forward(geometry, element, host(), _operand(input), _operand(weight), stride, _operand(result))
+        return lower_forward(
+            geometry, element, host(), _operand(input), _operand(weight), stride, _operand(result)
+        )
 
     call = _call(("forward", _signature(input), _signature(weight), stride, convolution), lower)
     address = 0 if bias is None else bias.data_ptr()
@@ -107,7 +111,9 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Con
     return result
 
 
-def grad_input(grad_output: Tensor, weight: Tensor, input_size: Size, convolution: Convolution, channels_last: bool) -> Tensor:
+def grad_input(
+    grad_output: Tensor, weight: Tensor, input_size: Size, convolution: Convolution, channels_last: bool
+) -> Tensor:
     """The gradient of the input, (N, C, H, W), from that of the output; the weight counts conjugated."""
     grad_output, weight = grad_output.resolve_neg(), weight.resolve_neg()
     if grad_output.numel() == 0 or weight.numel() == 0:
@@ -117,15 +123,21 @@ def grad_input(grad_output: Tensor, weight: Tensor, input_size: Size, convolutio
 
     def lower() -> Lowered:
         element = _element(grad_output)
-        return lower_grad_input(geometry, element, host(), _operand(grad_output), _operand(weight), _operand(result))
+        return lower_grad_input(
+            geometry, element, host(), _operand(grad_output), _operand(weight), _operand(result)
+        )
 
     key = ("grad_input", _signature(grad_output), _signature(weight), input_size, convolution, channels_last)
-    _call(key, lower).run(grad_output.data_ptr(), weight.data_ptr(), 0, result.data_ptr(), torch.get_num_threads())
+    _call(key, lower).run(
+        grad_output.data_ptr(), weight.data_ptr(), 0, result.data_ptr(), torch.get_num_threads()
+    )
     return result
 
 
-def grad_weight(grad_output: Tensor, input: Tensor, weight_size: Size, convolution: Convolution, channels_last: bool) -> Tensor:  # noqa: A002  # torch's name for it.
-    """The gradient of the weight, (O, C / groups, kh, kw), from that of the output; the input counts conjugated."""
+def grad_weight(
+    grad_output: Tensor, input: Tensor, weight_size: Size, convolution: Convolution, channels_last: bool
+) -> Tensor:  # torch's name for it.
+    """The gradient of the weight, (O, C / groups, kh, kw), from the output's; the input counts conjugated."""
     grad_output, input = grad_output.resolve_neg(), input.resolve_neg()  # noqa: A001  # torch's name for it.
     if grad_output.numel() == 0 or input.numel() == 0:
         return _zeros(weight_size, grad_output, channels_last)
@@ -134,10 +146,14 @@ def grad_weight(grad_output: Tensor, input: Tensor, weight_size: Size, convoluti
 
     def lower() -> Lowered:
         element = _element(grad_output)
-        return lower_grad_weight(geometry, element, host(), _operand(input), _operand(grad_output), _operand(result))
+        return lower_grad_weight(
+            geometry, element, host(), _operand(input), _operand(grad_output), _operand(result)
+        )
 
     key = ("grad_weight", _signature(grad_output), _signature(input), weight_size, convolution, channels_last)
-    _call(key, lower).run(input.data_ptr(), grad_output.data_ptr(), 0, result.data_ptr(), torch.get_num_threads())
+    _call(key, lower).run(
+        input.data_ptr(), grad_output.data_ptr(), 0, result.data_ptr(), torch.get_num_threads()
+    )
     return result
 
 

@@ -11,10 +11,9 @@ from torch import Tensor
 def suggest_channels_last(input: Tensor, weight: Tensor) -> bool:  # noqa: A002  # torch's name for it.
     """Whether a convolution's output and gradients are channels_last: if input or weight is, and the batch not empty.
 
-    A tensor whose strides fit both formats (one channel or one pixel) counts as contiguous, as in torch.
+    It is a matter of the strides alone, as in torch, where those of a dimension of one element count too: a tensor of one
+    channel that was made channels_last still says so, and one that was not does not.
     """
-    if input.is_contiguous() and weight.is_contiguous():
-        return False  # The usual case, settled without reading strides.
     if input.shape[0] == 0:
         return False
     return _is_channels_last(input.shape, input.stride()) or _is_channels_last(weight.shape, weight.stride())
@@ -27,8 +26,8 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 
 def _is_channels_last(size: Sequence[int], stride: Sequence[int]) -> bool:
     """Whether the strides grow in the order C, W, H, N; gaps are allowed, so slices of such a tensor count too."""
-    if stride[1] == 0:
-        return False
+    if stride[1] == 0 or stride[3] < stride[1]:
+        return False  # The second is every contiguous image, settled at once.
     least = 0
     for dimension in (1, 3, 2, 0):
         if size[dimension] == 0 or stride[dimension] < least:

@@ -25,7 +25,7 @@ _PADDING = "an int, a pair of ints (height, width), ((top, bottom), (left, right
 def layer(
     in_channels: int,
     out_channels: int,
-    kernel_size: tuple[int, int],
+    kernel_size: object,
     stride: object,
     padding: object,
     groups: int,
@@ -34,9 +34,11 @@ def layer(
     """Check what torch checks when a layer is made; everything else is checked at its first call, as in torch.
 
     Raises:
-        GroupsError, ChannelsNotDivisibleError, PaddingNameError, StridedSameError, PaddingModeError, NegativeSizeError:
-            see each.
+        TatamuError: the first of the rules that is broken; `errors` has a class for each.
     """
+    for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+        _check_type(name, value, "an int", _is_int(value))
+    _check_type("kernel_size", kernel_size, _PAIR, _is_ints(kernel_size))
     if groups <= 0:
         raise errors.GroupsError.of_layer(groups)
     if in_channels % groups:
@@ -49,7 +51,7 @@ def layer(
         if padding == "same" and stride not in (1, (1,), (1, 1)):
             raise errors.StridedSameError.of(stride)
     mode(padding_mode)
-    weight_size = (out_channels, in_channels // groups, *kernel_size)
+    weight_size = (out_channels, in_channels // groups, *_pair("kernel_size", kernel_size))
     if min(weight_size) < 0:
         raise errors.NegativeSizeError.of(weight_size)
 
@@ -62,6 +64,28 @@ def mode(padding_mode: object) -> None:
     """
     if padding_mode not in TORCH_PADDING_MODES:
         raise errors.PaddingModeError.of(padding_mode, TORCH_PADDING_MODES)
+
+
+def _check_type(name: str, value: object, accepted: str, ok: bool) -> None:
+    """Complain unless `ok`; `accepted` describes what the argument takes.
+
+    Raises:
+        ArgumentTypeError: with the value's type.
+    """
+    if not ok:
+        raise errors.ArgumentTypeError.of(name, value, accepted)
+
+
+def arguments(stride: object, padding: object, dilation: object, groups: object) -> None:
+    """Check the types of a convolution's arguments.
+
+    Raises:
+        ArgumentTypeError: the first that is of another type.
+    """
+    for name, value in (("stride", stride), ("dilation", dilation)):
+        _check_type(name, value, _PAIR, _is_ints(value))
+    _check_type("padding", padding, _PADDING, isinstance(padding, str) or _is_ints(padding) or _is_sides(padding))
+    _check_type("groups", groups, "an int", _is_int(groups))
 
 
 def resolve(
@@ -84,10 +108,7 @@ def resolve(
     Raises:
         TatamuError: the first of the rules that is broken; `errors` has a class for each.
     """
-    for name, value in (("stride", stride), ("dilation", dilation)):
-        _check_type(name, value, _PAIR, _is_ints(value))
-    _check_type("padding", padding, _PADDING, isinstance(padding, str) or _is_ints(padding) or _is_sides(padding))
-    _check_type("groups", groups, "an int", _is_int(groups))
+    arguments(stride, padding, dilation, groups)
     mode(padding_mode)
     if len(input_size) not in (3, 4):
         # torch pads before it looks at the convolution, and padding has its own class; with 1-D it has not got that far.
@@ -109,15 +130,11 @@ def resolve(
     return convolution
 
 
-def _check_type(name: str, value: object, accepted: str, ok: bool) -> None:
-    if not ok:
-        raise errors.ArgumentTypeError.of(name, value, accepted)
-
-
 def _is_int(value: object) -> bool:
-    # A symbolic integer is no int, and converting it to one would fix its value.
-    if isinstance(value, bool) or type(value).__name__ == "SymInt":
+    if isinstance(value, int):
         return not isinstance(value, bool)
+    if _is_symbolic(value):
+        return True
     try:
         index(value)  # type: ignore[arg-type]  # Whether it can be an int is the question.
     except TypeError:
@@ -137,8 +154,13 @@ def _is_sides(value: object) -> bool:
     )
 
 
+def _is_symbolic(value: object) -> bool:
+    """A symbolic integer of torch's is no int, and converting it to one would fix its value."""
+    return type(value).__name__ == "SymInt"
+
+
 def _int(value: object) -> int:
-    if type(value) is int or type(value).__name__ == "SymInt":
+    if type(value) is int or _is_symbolic(value):
         return cast("int", value)
     return index(value)  # type: ignore[arg-type]  # `_is_int` has seen it.
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tatamu.engine.kernels.direct import STRETCH
+from tatamu.engine.slabs import Form
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
-_TASKS_WANTED = 16
+_TASKS_WANTED = 8
 _PIXELS_WANTED = 320
 _PIXELS_AT_LEAST = 64
 _ROWS_AT_LEAST = 64
 _OUTER_PIXELS = 192
 _DOT_PIXELS = 1024
+_COPY_CYCLES = 4
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,27 @@ class Work:
     row_taps: int
     column_taps: int
     row_span: int
-    """Source rows that one more result row does not share: first tap to last, in source rows."""
+    """Source rows from the first tap to the last."""
     stride_h: int
+    gap: int | None
+    """Source columns from the first tap to the last, less one; None where rows cannot be gapped."""
+    images_follow: bool
+    """Whether the results of an image are a constant step apart, so that images can be taken together."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Register tile and blocks of a job, with the reason in words.
 
-    A block of results is ``block_h`` whole rows of ``block_w`` columns; ``channel_block`` channels are
-    gathered at a time, and a task computes ``m_block`` result channels.
+    A block of results is ``block_h`` whole rows of ``block_w`` columns of each of ``images`` images;
+    ``channel_block`` channels are gathered at a time in the given form, and a task computes ``m_block``
+    result channels.
     """
 
     rows: int
     vectors: int
+    form: Form
+    images: int
     block_h: int
     block_w: int
     channel_block: int
@@ -73,53 +83,80 @@ def _rows(m: int, choices: dict[int, int]) -> int:
     return min(choices, key=cost)
 
 
+def _form(work: Work, rows: int, lanes: int) -> Form:
+    """The form of slab that costs least, in cycles for a register of results of one channel of the source."""
+    taps = work.row_taps * work.column_taps
+    pixels = work.grid_h * work.grid_w
+    products = -(-work.m // rows) * rows * taps / 2
+    whole = pixels if work.grid_h > 1 and pixels <= _PIXELS_WANTED else max(pixels, _PIXELS_WANTED)
+    idle = -(-whole // lanes) * lanes / whole
+    costs = {Form.ALIGNED: work.column_taps * _COPY_CYCLES + products * idle}
+    if work.gap is not None and work.grid_w <= _PIXELS_WANTED:
+        wider = (work.grid_w + work.gap) / work.grid_w
+        costs[Form.GAPPED] = (_COPY_CYCLES + products) * wider
+    if work.images_follow and work.batch > 1 and pixels <= _PIXELS_WANTED:
+        costs[Form.COPIED] = taps * _COPY_CYCLES + products
+    return min(costs, key=costs.__getitem__)
+
+
 def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
     """The plan of the direct (implicit GEMM) kernel."""
     choices = tiles(target)
     rows = _rows(work.m, choices)
+    lanes = target.lanes(element.compute_bytes)
     vectors = choices[rows]
-    width = vectors * target.lanes(element.compute_bytes)
+    width = vectors * lanes
     item = element.compute_bytes
     taps = max(1, work.row_taps * work.column_taps)
+    form = _form(work, rows, lanes)
 
     # One tile's part of the slab should stay in L1 while all rows of weights pass over it.
     tile_bytes = taps * width * item
-    channel_block = max(1, target.l1_bytes * 5 // 8 // tile_bytes, 64 // taps)
+    channel_block = max(1, min(target.l1_bytes * 3 // 4 // tile_bytes, STRETCH // taps))
     if channel_block * 2 > work.channels:
         channel_block = work.channels
     channel_block = min(channel_block, max(1, work.channels))
 
     def slab_bytes(block_h: int, block_w: int) -> int:
         slots = (block_h - 1) * work.stride_h + work.row_span
-        return channel_block * max(1, work.column_taps) * slots * block_w * item
+        copies = {Form.ALIGNED: max(1, work.column_taps), Form.GAPPED: 1, Form.COPIED: taps}[form]
+        return (
+            channel_block * copies * slots * (block_w + (work.gap or 0 if form is Form.GAPPED else 0)) * item
+        )
 
     budget = target.l2_bytes * 3 // 8
     block_w = work.grid_w
-    block_h = max(1, min(work.grid_h, _PIXELS_WANTED // max(1, block_w)))
-    while block_h > 1 and slab_bytes(block_h, block_w) > budget:
-        block_h -= 1
-    if block_h == 1:
+    block_h, images = max(1, min(work.grid_h, _PIXELS_WANTED // max(1, block_w))), 1
+    if form is Form.COPIED:
+        block_h, images = work.grid_h, max(1, min(work.batch, _PIXELS_WANTED // (work.grid_h * work.grid_w)))
+    else:
+        while block_h > 1 and slab_bytes(block_h, block_w) > budget:
+            block_h -= 1
+    if block_h == 1 and form is Form.ALIGNED:
         while block_w > width and (block_w > 2 * _PIXELS_WANTED or slab_bytes(1, block_w) > budget):
             block_w = -(-(block_w // 2) // width) * width
-    images = work.batch * work.groups
 
-    def blocks() -> int:
-        return -(-work.grid_h // block_h) * -(-work.grid_w // block_w)
+    def tasks(m_block: int) -> int:
+        blocks = -(-work.grid_h // block_h) * -(-work.grid_w // block_w)
+        return -(-work.batch // images) * work.groups * blocks * -(-work.m // m_block)
 
-    while images * blocks() < _TASKS_WANTED and block_h > 1 and -(-block_h // 2) * block_w >= _PIXELS_AT_LEAST:
-        block_h = -(-block_h // 2)
     m_block = -(-work.m // rows) * rows
-    while images * blocks() * -(-work.m // m_block) < _TASKS_WANTED and m_block // 2 >= _ROWS_AT_LEAST:
+    while tasks(m_block) < _TASKS_WANTED and m_block // 2 >= _ROWS_AT_LEAST:
         m_block = -(-(m_block // 2) // rows) * rows
+    if form is not Form.COPIED:
+        while (
+            tasks(m_block) < _TASKS_WANTED and block_h > 1 and -(-block_h // 2) * block_w >= _PIXELS_AT_LEAST
+        ):
+            block_h = -(-block_h // 2)
     # Sums wait in memory between channel blocks: they should stay in L2.
     if channel_block < work.channels:
-        most = max(1, target.l2_bytes // 3 // (block_h * block_w * item) // rows) * rows
+        most = max(1, target.l2_bytes // 3 // (images * block_h * block_w * item) // rows) * rows
         m_block = min(m_block, most)
     reason = (
-        f"direct: {rows}x{vectors} tile for {work.m} channels; {channel_block} of {work.channels} channels a slab"
-        f" of {slab_bytes(block_h, block_w) >> 10} KiB; blocks of {block_h}x{block_w} results, {m_block} channels a task"
+        f"direct: {rows}x{vectors} tile for {work.m} channels; {form.value} slabs of {channel_block} of"
+        f" {work.channels} channels; blocks of {images}x{block_h}x{block_w} results, {m_block} channels each"
     )
-    return Plan(rows, vectors, block_h, block_w, channel_block, m_block, reason)
+    return Plan(rows, vectors, form, images, block_h, block_w, channel_block, m_block, reason)
 
 
 @dataclass(frozen=True)
@@ -144,8 +181,10 @@ def plan_grad_weight(work: Work, element: ElementType, target: Target) -> GradWe
     # Few result channels leave most of a register idle; dot products fill it with pixels instead.
     dot = work.m * 2 <= lanes
     if dot:
-        vectors = 4 if work.m >= 4 else work.m
-        rows = {1: 8, 2: 8, 3: 6, 4: 6}[vectors] if target.registers >= 32 else {1: 6, 2: 4, 3: 2, 4: 2}[vectors]
+        vectors = min(4, work.m)
+        rows = (
+            {1: 8, 2: 8, 3: 6, 4: 6}[vectors] if target.registers >= 32 else {1: 6, 2: 4, 3: 2, 4: 2}[vectors]
+        )
         tile_columns = vectors
     else:
         rows = max(tiles(target))
@@ -163,14 +202,18 @@ def plan_grad_weight(work: Work, element: ElementType, target: Target) -> GradWe
 
     m_block = min(padded_m, max(tile_columns, most_tiles // (128 * item) // tile_columns * tile_columns))
     slab_channel_bytes = work.column_taps * slots * block_w * item
-    channel_block = max(1, min(most_tiles // (taps * m_block * item), most_tiles // max(1, slab_channel_bytes)))
+    channel_block = max(
+        1, min(most_tiles // (taps * m_block * item), most_tiles // max(1, slab_channel_bytes))
+    )
     channel_block = min(channel_block, work.channels)
     wanted_tasks = max(1, _TASKS_WANTED // 4)
 
     def tasks() -> int:
         return work.groups * -(-work.channels // channel_block) * -(-work.m // m_block)
 
-    while tasks() < wanted_tasks and channel_block * taps > 2 * _ROWS_AT_LEAST and channel_block > element.parts:
+    while (
+        tasks() < wanted_tasks and channel_block * taps > 2 * _ROWS_AT_LEAST and channel_block > element.parts
+    ):
         channel_block = -(-channel_block // 2)
     while tasks() < wanted_tasks and m_block > tile_columns:
         m_block = -(-(m_block // 2) // tile_columns) * tile_columns
@@ -178,7 +221,8 @@ def plan_grad_weight(work: Work, element: ElementType, target: Target) -> GradWe
         channel_block += channel_block % 2
         m_block += m_block % 2
     reason = (
-        f"grad weight by {'dot products' if dot else 'outer products'}: {rows}x{vectors} tile; {channel_block} of"
-        f" {work.channels} input and {m_block} of {work.m} output channels a task; blocks of {block_h}x{block_w} pixels"
+        f"grad weight by {'dot products' if dot else 'outer products'}: {rows}x{vectors}"
+        f" tile; {channel_block} of {work.channels} input and {m_block} of {work.m} output channels a task;"
+        f" blocks of {block_h}x{block_w} pixels"
     )
     return GradWeightPlan(rows, vectors, dot, block_h, block_w, channel_block, m_block, reason)

@@ -27,7 +27,7 @@ class AxisTaps:
     listed: dict[int, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
 
     def inside(self, offset: int) -> tuple[int, int]:
-        """The result positions [low, high) whose source through a tap lies in the source and is not listed."""
+        """The result positions [low, high) whose source through a tap is in the source and not listed."""
         low = max(0, -(offset // self.stride))
         high = min(self.grid, (self.size - 1 - offset) // self.stride + 1)
         for position in self.listed:
@@ -46,7 +46,7 @@ class AxisTaps:
 
 
 def padded_source(position: int, size: int, mode: str) -> int | None:
-    """The source position that stands for a padded ``position`` (0 is the first of the source); None for zero."""
+    """The source position that stands for ``position`` (0 is the first of the source); None for zero."""
     if 0 <= position < size:
         return position
     if mode == "reflect":
@@ -64,7 +64,7 @@ def forward(axis: Axis, mode: str) -> AxisTaps:
     plain = AxisTaps(taps, axis.stride, axis.output, axis.size)
     if mode == "zeros":
         return plain
-    listed = {}
+    listed: dict[int, tuple[tuple[int, ...], ...]] = {}
     for p in range(axis.output):
         reads = [p * axis.stride + offset for _, offset in taps]
         if min(reads) < 0 or max(reads) >= axis.size:
@@ -97,20 +97,20 @@ def _folded_phase(axis: Axis, phase: Phase, mode: str) -> AxisTaps:
             if pixel is not None:
                 copies.setdefault(pixel, []).append(q)
     plain = _phase_taps(axis, phase, range(axis.kernel))
-    listed = {}
+    listed: dict[int, tuple[tuple[int, ...], ...]] = {}
     for t in range(plain.grid):
         pixel = phase.first + t * axis.stride
         if pixel in copies:
-            listed[t] = tuple(
-                tuple(_reached(axis, k, [pixel, *copies[pixel]])) for k in range(axis.kernel)
-            )
+            listed[t] = tuple(tuple(_reached(axis, k, [pixel, *copies[pixel]])) for k in range(axis.kernel))
     taps = plain.taps if listed else tuple(plain.taps[k] for k in phase.taps)
     if listed:
         # A tap outside the phase reaches no pixel but through a copy: it is listed everywhere.
         absent = [k for k in range(axis.kernel) if k not in phase.taps]
         for t in range(plain.grid) if absent else ():
             if t not in listed:
-                listed[t] = tuple(tuple(_reached(axis, k, [phase.first + t * axis.stride])) for k in range(axis.kernel))
+                listed[t] = tuple(
+                    tuple(_reached(axis, k, [phase.first + t * axis.stride])) for k in range(axis.kernel)
+                )
     return AxisTaps(taps, 1, plain.grid, axis.output, plain.first, plain.step, listed)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 
-
 @dataclass(frozen=True)
 class Target:
     """One instruction set with the figures that tiles and blocks are cut by.
@@ -107,8 +106,8 @@ def host() -> Target:
     if all(available.get(feature) for feature in _AVX2):
         return avx2(triple)
     raise RuntimeError(
-        f"this machine is {platform.machine()} ({llvm.get_host_cpu_name()}), but tatamu generates code for AArch64 and for "
-        "x86-64 with AVX2, FMA and F16C: run it on one of those"
+        f"this machine is {platform.machine()} ({llvm.get_host_cpu_name()}), but tatamu generates code"
+        " for AArch64 and for x86-64 with AVX2, FMA and F16C: run it on one of those"
     )
 
 

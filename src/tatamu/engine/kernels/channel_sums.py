@@ -36,19 +36,27 @@ class ChannelSumsKernel:
         module = module_for(target)
         write = self._interleaved if self.interleaved else self._planar
 
-        def task(code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int) -> None:
+        def task(
+            code: Code, job: Job, arguments: Arguments, _shared: Pointer, _scratch: Pointer, task: Int
+        ) -> None:
             source, result = arguments.source.of(numbers.stored), arguments.target.of(numbers.stored)
             write(code, numbers, job, source, result, task)
 
         define_entry(module, self.name(target), task)
         return module
 
-    def _planar(self, code: Code, numbers: Numbers, job: Job, source: Pointer, result: Pointer, channel: Int) -> None:
+    def _planar(
+        self, code: Code, numbers: Numbers, job: Job, source: Pointer, result: Pointer, channel: Int
+    ) -> None:
         lanes, step = numbers.lanes, job[Word.SOURCE_W]
         sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
         total = Variable(code, code.zero(numbers.computed))
         with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.GRID_H]) as row:
-            line = source + (image * job[Word.SOURCE_N] + row * job[Word.SOURCE_H] + channel_offset(numbers, channel, job[Word.SOURCE_C]))
+            line = source + (
+                image * job[Word.SOURCE_N]
+                + row * job[Word.SOURCE_H]
+                + channel_offset(numbers, channel, job[Word.SOURCE_C])
+            )
             wide = Variable(code, code.zero(numbers.vector))
             narrow = Variable(code, code.zero(numbers.computed))
             whole = code.select(step.equals(1), job[Word.GRID_W] - job[Word.GRID_W] % lanes, 0)
@@ -59,7 +67,9 @@ class ChannelSumsKernel:
             total.set(code.add(total.get(), code.add(narrow.get(), code.sum_of_lanes(wide.get()))))
         numbers.store(code, sign.apply(total.get(), channel), result, channel)
 
-    def _interleaved(self, code: Code, numbers: Numbers, job: Job, source: Pointer, result: Pointer, block: Int) -> None:
+    def _interleaved(
+        self, code: Code, numbers: Numbers, job: Job, source: Pointer, result: Pointer, block: Int
+    ) -> None:
         lanes = numbers.lanes
         sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
         begin = block * lanes
@@ -73,7 +83,9 @@ class ChannelSumsKernel:
                 with full:
                     held = Variable(code, code.zero(numbers.vector))
                     with code.loop(0, job[Word.GRID_W]) as x:
-                        held.set(code.add(held.get(), numbers.load(code, line, x * job[Word.SOURCE_W], lanes)))
+                        held.set(
+                            code.add(held.get(), numbers.load(code, line, x * job[Word.SOURCE_W], lanes))
+                        )
                     rows.store(held.get())
                 with partial, code.loop(0, present) as c:
                     one = Variable(code, code.zero(numbers.computed))

@@ -9,18 +9,23 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
+from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue
-from tatamu.engine.kernels.ir import I64, Code, Int, Pointer
-from tatamu.engine.kernels.job import RowMode, RowTap, Word
+from tatamu.engine.kernels.ir import I1, I64, Code, IndexVariable, Int, Pointer
+from tatamu.engine.kernels.job import RowMode, Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
 from tatamu.engine.kernels.numbers import Numbers
-from tatamu.engine.kernels.packing import Job, channel_offset, define_pack_slab, define_pack_weights
+from tatamu.engine.kernels.packing import Job, channel_offset, define_pack_weights
+from tatamu.engine.kernels.slab import define_pack_slab
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
-_STRETCH = 128
-"""Products that are summed in registers before they are added to the tile."""
+STRETCH = 160
+"""Products that are summed in registers before they are added to the tile: bounds the rounding error."""
+
+_COUNT = 3
+TABLE_HEADER = 8
+"""Words before a thread's table of products: what it is for (job, first row, channels), its length."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,15 @@ class DirectKernel:
     source_interleaved: bool
     target_interleaved: bool
 
+    @property
+    def packs_weights(self) -> bool:
+        """Whether weights must be converted before they are multiplied; others are read where they lie."""
+        return self.element.parts > 1 or self.element.bits != self.element.compute_bits
+
+    def lanes(self, target: Target) -> int:
+        """Elements of a register."""
+        return target.lanes(self.element.compute_bytes)
+
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
@@ -45,120 +59,205 @@ class DirectKernel:
         """The kernel as IR."""
         numbers = Numbers(self.element, target)
         module = module_for(target)
-        width = self.vectors * numbers.lanes
-        multiply = [
-            define_table_microkernel(module, numbers, self.rows, v, width) for v in range(1, self.vectors + 1)
-        ]
-        pack_slab = define_pack_slab(module, numbers, self.source_interleaved)
-        pack_weights = define_pack_weights(module, numbers, self.rows)
-        epilogue = define_epilogue(module, numbers, self.rows, width, self.target_interleaved)
-        item = numbers.element.compute_bytes
+        pack = self._pack_task(module, numbers) if self.packs_weights else None
+        define_entry(module, self.name(target), self._task(module, numbers), pack)
+        return module
 
-        def pack_task(
-            code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
-        ) -> None:
+    def _pack_task(self, module: ir.Module, numbers: Numbers) -> Task:
+        pack_weights = define_pack_weights(module, numbers, self.rows)
+
+        def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
             panels = (job[Word.M] + (self.rows - 1)) // self.rows
             group, panel = task // panels, task % panels
-            size = job[Word.CHANNELS] * job[Word.PACKED_TAPS] * self.rows
-            at = shared.of(numbers.computed) + task * size
+            at = shared.of(numbers.computed) + task * self._panel_size(job)
             weight = arguments.second.of(numbers.stored) + group * job[Word.WEIGHT_G]
             code.call(pack_weights, job.table, job.words, at, weight, panel * self.rows)
+
+        return pack
+
+    def _panel_size(self, job: Job) -> Int:
+        return job[Word.CHANNELS] * job[Word.PACKED_TAPS] * self.rows
+
+    def _task(self, module: ir.Module, numbers: Numbers) -> Task:
+        width = self.vectors * numbers.lanes
+        multiply = [
+            define_table_microkernel(module, numbers, self.rows, v, width, packed=self.packs_weights)
+            for v in range(1, self.vectors + 1)
+        ]
+        pack_slab = define_pack_slab(module, numbers, self.source_interleaved)
+        epilogue = define_epilogue(module, numbers, self.rows, width, self.target_interleaved)
+        item = numbers.element.compute_bytes
 
         def task(
             code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
         ) -> None:
-            m_block = task % job[Word.M_BLOCKS]
-            task = task // job[Word.M_BLOCKS]
-            block = task % job[Word.BLOCKS]
-            task = task // job[Word.BLOCKS]
-            group, image = task % job[Word.GROUPS], task // job[Word.GROUPS]
-            line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
-            column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.PITCH]
-            columns = (job[Word.GRID_W] - column0).minimum(job[Word.PITCH])
-            lines = (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H])
-            # A block is either whole lines or a stretch of one, so its pixels count through.
-            pixels = code.select(lines > 1, lines * job[Word.PITCH], columns)
-
-            row0 = m_block * job[Word.M_BLOCK]
-            rows_end = (row0 + job[Word.M_BLOCK]).minimum(job[Word.M])
+            at = _Place.of(job, task)
             source = arguments.source.of(numbers.stored) + (
-                image * job[Word.SOURCE_N] + group * job[Word.SOURCE_G]
+                at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G]
             )
-            target_at = arguments.target.of(numbers.stored) + (
-                image * job[Word.TARGET_N] + group * job[Word.TARGET_G] + job[Word.TARGET_BASE]
+            target = arguments.target.of(numbers.stored) + (
+                at.image * job[Word.TARGET_N] + at.group * job[Word.TARGET_G] + job[Word.TARGET_BASE]
             )
-            bias = arguments.bias.of(numbers.stored) + channel_offset(numbers, group * job[Word.M], job[Word.BIAS_C])
-            channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
-            panel_size = channels * job[Word.PACKED_TAPS] * self.rows
-            panels = (
-                shared.of(numbers.computed)
-                + group * ((job[Word.M] + (self.rows - 1)) // self.rows) * panel_size
-            )
-
-            table = scratch.of(I64)
-            slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
+            first_bias = channel_offset(numbers, at.group * job[Word.M], job[Word.BIAS_C])
+            bias = arguments.bias.of(numbers.stored) + first_bias
+            row_bytes = job[Word.WEIGHT_M] * item
+            table = scratch.of(I64) + TABLE_HEADER
+            gathered = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
             tiles = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
+            channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
             single = channels <= channel_block
-            tile_rows = (rows_end - row0 + (self.rows - 1)) // self.rows
+            tile_rows = (at.rows_end - at.row0 + (self.rows - 1)) // self.rows
+            in_place = self._in_place(code, numbers, job, at)
             with code.loop(0, channels, channel_block) as c0:
                 present = (channels - c0).minimum(channel_block)
-                code.call(pack_slab, job.table, job.words, slab, source, c0, present, line0, column0, columns)
-                count = self._write_table(code, job, table, present, line0, lines, item)
+                there = source.of(numbers.computed) + (at.column0 + c0 * job[Word.SOURCE_C])
+                slab = Pointer(code, code.builder.select(in_place, there.raw, gathered.raw), numbers.computed)
+                with code.when(code.builder.not_(in_place)):
+                    self._gather(code, job, pack_slab, gathered, source, scratch, at, c0, present)
+                count = self._write_table(code, job, scratch.of(I64), present, at, in_place, item)
                 last = c0 + channel_block >= channels
                 first = code.select(c0.equals(0), 1, 0)
-                with code.loop(0, pixels, width) as pixel:
-                    wide = (pixels - pixel).minimum(width)
-                    registers = (wide + (numbers.lanes - 1)) // numbers.lanes
-                    with code.loop(0, tile_rows) as r:
-                        row = row0 + r * self.rows
+                with code.loop(0, tile_rows) as r:
+                    row = at.row0 + r * self.rows
+                    present_rows = (at.rows_end - row).minimum(self.rows)
+                    weights = self._weights(numbers, job, arguments, shared, at.group, row, c0)
+                    with code.loop(0, at.pixels, width) as pixel:
+                        wide = (at.pixels - pixel).minimum(width)
+                        registers = (wide + (numbers.lanes - 1)) // numbers.lanes
                         number = code.select(single, 0, (pixel // width) * tile_rows + r)
                         tile = tiles + number * (self.rows * width)
-                        panel = panels + (
-                            (row // self.rows) * panel_size + c0 * job[Word.PACKED_TAPS] * self.rows
-                        )
                         for v, kernel in enumerate(multiply, 1):
-                            with code.when(registers.equals(v)), code.loop(0, count.maximum(1), _STRETCH) as k:
+                            with (
+                                code.when(registers.equals(v)),
+                                code.loop(0, count.maximum(1), STRETCH) as k,
+                            ):
                                 begin = code.select(k > 0, 0, first)
-                                stretch = (count - k).minimum(_STRETCH)
-                                code.call(kernel, panel, slab + pixel, table + k * 2, stretch, tile, begin)
+                                stretch = (count - k).minimum(STRETCH)
+                                code.call(
+                                    kernel, weights, slab + pixel, table + k * 2, stretch, tile, begin,
+                                    row_bytes, present_rows,
+                                )  # fmt: skip
                         with code.when(last):
                             code.call(
-                                epilogue,
-                                job.words,
-                                tile,
-                                target_at,
-                                bias,
-                                row,
-                                (rows_end - row).minimum(self.rows),
-                                pixel,
-                                wide,
-                                line0,
-                                column0,
-                            )
+                                epilogue, job.words, tile, target, bias, row, present_rows, pixel, wide,
+                                at.line0, at.column0,
+                            )  # fmt: skip
 
-        define_entry(module, self.name(target), task, pack_task)
-        return module
+        return task
+
+    def _weights(
+        self, numbers: Numbers, job: Job, arguments: Arguments, shared: Pointer, group: Int, row: Int, c0: Int
+    ) -> Pointer:
+        """The weights of a tile row from channel ``c0`` on."""
+        if not self.packs_weights:
+            place = group * job[Word.WEIGHT_G] + row * job[Word.WEIGHT_M] + c0 * job[Word.WEIGHT_C]
+            return arguments.second.of(numbers.computed) + place
+        panels = (job[Word.M] + (self.rows - 1)) // self.rows
+        panel = (group * panels + row // self.rows) * self._panel_size(job)
+        return shared.of(numbers.computed) + (panel + c0 * job[Word.PACKED_TAPS] * self.rows)
+
+    def _in_place(self, code: Code, numbers: Numbers, job: Job, at: _Place) -> ir.Value:
+        """Whether this block's pixels are read where they lie: none to convert, turn, pad or leave over."""
+        if self.packs_weights or self.source_interleaved:
+            return I1(0)
+        whole = (at.columns % numbers.lanes).equals(0)
+        return code.both(job[Word.IN_PLACE].equals(1), whole)
+
+    def _gather(
+        self, code: Code, job: Job, pack_slab: ir.Function, slab: Pointer, source: Pointer, scratch: Pointer,
+        at: _Place, c0: Int, present: Int,
+    ) -> None:  # fmt: skip
+        """Write the slab of all images of a task."""
+        with code.loop(0, at.images) as image, code.loop(0, job[Word.PACKS]) as pack:
+            place = pack * job[Word.COLUMN_TAPS] * job[Word.PLANE] + image * job[Word.IMAGE_PITCH]
+            code.call(
+                pack_slab, job.table, job.words, slab + place, source + image * job[Word.SOURCE_N],
+                c0, present,
+                at.line0, at.column0, at.columns + job[Word.EXTRA_COLUMNS],
+                job[Word.SLOT_TABLE] + pack * job[Word.SLOTS], scratch.moved_bytes(job[Word.ROWS_AT]),
+            )  # fmt: skip
 
     def _write_table(
-        self, code: Code, job: Job, table: Pointer, channels: Int, line0: Int, lines: Int, item: int
+        self, code: Code, job: Job, scratch: Pointer, channels: Int, at: _Place, in_place: ir.Value, item: int
     ) -> Int:
-        """List (weight, slab) byte offsets of every product of a block; taps that meet padding alone are left out."""
-        count = code.variable(0)
-        taps, plane = job[Word.COLUMN_TAPS], job[Word.PLANE]
+        """List (weight, slab) byte offsets of every product of a block, unless the last block's list serves.
+
+        Taps that meet nothing but padding in the whole block are left out. Returns the number of pairs.
+        """
+        count = code.variable(scratch.read_index(_COUNT))
+        place = code.select(in_place, -1 - channels, channels)
+        key = [Int(code, code.builder.ptrtoint(job.words.raw, I64)), at.line0, place]
+        same = [scratch.read_index(n).equals(part) for n, part in enumerate(key)]
+        with code.when(code.builder.not_(code.both(same[0], code.both(same[1], same[2])))):
+            self._fill_table(code, job, scratch + TABLE_HEADER, channels, at, in_place, item, count)
+            for n, part in enumerate([*key, count.now]):
+                scratch.store(part.value, n)
+        return count.now
+
+    def _fill_table(
+        self, code: Code, job: Job, table: Pointer, channels: Int, at: _Place, in_place: ir.Value, item: int,
+        count: IndexVariable,
+    ) -> None:  # fmt: skip
+        count.become(0)
+        taps = job[Word.PRODUCTS_A_ROW_TAP]
+        places = job.table + job[Word.WEIGHT_TAP_TABLE]
+        across = code.select(in_place, job[Word.SOURCE_C], job[Word.PLANES] * job[Word.PLANE])
         with code.loop(0, channels) as c, code.loop(0, job[Word.ROW_TAPS]) as i:
-            entry = job.table + (job[Word.ROW_TAP_TABLE] + i * RowTap.LENGTH)
-            top = line0 * job[Word.STRIDE_H] + entry.read_index(RowTap.OFFSET)
-            bottom = top + (lines - 1) * job[Word.STRIDE_H]
+            offset = job.table.read_index(job[Word.ROW_TAP_TABLE] + i)
+            top = at.line0 * job[Word.STRIDE_H] + offset
+            bottom = top + (at.lines - 1) * job[Word.STRIDE_H]
             outside = code.builder.or_(bottom < 0, top >= job[Word.HEIGHT])
             skipped = code.both(job[Word.ROW_MODE].equals(RowMode.ZEROS), outside)
-            with code.when(code.builder.not_(skipped)):
-                slot = entry.read_index(RowTap.SLOT)
-                with code.loop(0, taps) as j:
-                    at = count.now * 2
-                    tap = job.table.read_index(
-                        job[Word.TAP_TABLE] + i * taps + j
-                    )
-                    table.store(((c * job[Word.PACKED_TAPS] + tap) * (self.rows * item)).value, at)
-                    table.store((((c * taps + j) * plane + slot * job[Word.PITCH]) * item).value, at + 1)
-                    count.become(count.now + 1)
-        return count.now
+            with code.when(code.builder.not_(skipped)), code.loop(0, taps) as j:
+                tap = job.table.read_index(job[Word.TAP_TABLE] + i * taps + j)
+                if self.packs_weights:
+                    weight = (c * job[Word.PACKED_TAPS] + tap) * self.rows
+                else:
+                    weight = c * job[Word.WEIGHT_C] + places.read_index(tap)
+                table.store((weight * item).value, count.now * 2)
+                place = c * across + job.table.read_index(job[Word.PLACE_TABLE] + i * taps + j)
+                table.store((place * item).value, count.now * 2 + 1)
+                count.become(count.now + 1)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a task computes: an image, a group, rows of the product and a block of pixels."""
+
+    image: Int
+    images: Int
+    group: Int
+    row0: Int
+    rows_end: Int
+    line0: Int
+    column0: Int
+    lines: Int
+    columns: Int
+    pixels: Int
+
+    @staticmethod
+    def of(job: Job, task: Int) -> _Place:
+        """The task of a number: rows of the product vary fastest, then blocks, groups and images."""
+        m_block = task % job[Word.M_BLOCKS]
+        task = task // job[Word.M_BLOCKS]
+        block = task % job[Word.BLOCKS]
+        task = task // job[Word.BLOCKS]
+        line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
+        column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
+        columns = (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W])
+        lines = (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H])
+        row0 = m_block * job[Word.M_BLOCK]
+        image = (task // job[Word.GROUPS]) * job[Word.IMAGES_A_TASK]
+        images = (job[Word.IMAGES] - image).minimum(job[Word.IMAGES_A_TASK])
+        return _Place(
+            image=image,
+            images=images,
+            group=task % job[Word.GROUPS],
+            row0=row0,
+            rows_end=(row0 + job[Word.M_BLOCK]).minimum(job[Word.M]),
+            line0=line0,
+            column0=column0,
+            lines=lines,
+            columns=columns,
+            pixels=(images - 1) * job[Word.IMAGE_PITCH] + (lines - 1) * job[Word.PITCH] + columns,
+        )

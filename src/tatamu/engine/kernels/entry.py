@@ -52,6 +52,8 @@ def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Functio
 
     number = take(_THREADS, code.index(1))
     scratch = workspace + (table.read_index(Header.SHARED) + number * table.read_index(Header.SCRATCH))
+    # Scratch begins with what it was last filled for: nothing yet.
+    scratch.of(I64).store(I64(0))
     total = table.read_index(tasks)
     grain = table.read_index(Header.GRAIN) if tasks is Header.TASKS else code.index(1)
     begin = code.variable(take(_NEXT, grain))

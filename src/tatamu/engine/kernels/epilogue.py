@@ -47,7 +47,8 @@ def define_epilogue(
         code.pointer(3, numbers.stored),
     )
     row0, present, pixel0, pixels, line0, column0 = (code.argument(n) for n in range(4, 10))
-    run, step, stride_c = job[Word.RUN], job[Word.TARGET_W], job[Word.TARGET_C]
+    run, period = job[Word.RUN], job[Word.PERIOD]
+    step, stride_c = job[Word.TARGET_W], job[Word.TARGET_C]
 
     def bias_of(row: Int) -> ir.Value:
         held = Variable(code, code.zero(numbers.computed))
@@ -63,27 +64,28 @@ def define_epilogue(
                 biases.set(code.builder.insert_element(biases.get(), bias_of(row0 + r), ir.Constant(I64, r)))
 
     done = code.variable(0)
-    with code.loop(pixel0 // run, (pixel0 + pixels + run - 1) // run) as line:
-        column = (pixel0 + done.now) - line * run
-        count = (run - column).minimum(pixels - done.now)
+    with code.loop(pixel0 // period, (pixel0 + pixels + period - 1) // period) as line:
+        column = (pixel0 + done.now) - line * period
+        left = pixels - done.now
+        count = (run - column).maximum(0).minimum(left)
         start = target + ((line0 + line) * job[Word.TARGET_H] + (column0 + column) * step)
         sums = tile + done.now
         if not interleaved:
-            with code.loop(0, present) as r:
-                at = start + channel_offset(numbers, row0 + r, stride_c)
-                _store_run(code, numbers, at, sums + r * width, bias_of(row0 + r), count, step)
+            with code.loop(0, present) as row:
+                at = start + channel_offset(numbers, row0 + row, stride_c)
+                _store_run(code, numbers, at, sums + row * width, bias_of(row0 + row), count, step)
         else:
             with code.loop(0, count, numbers.lanes) as x:
                 lines = [sums.load(x + r * width, numbers.lanes) for r in range(rows)]
-                for lane, pixel in enumerate(transpose(code, lines)):
-                    block.store(code.add(pixel, biases.get()), lane * rows)
+                for number, pixel in enumerate(transpose(code, lines)):
+                    block.store(code.add(pixel, biases.get()), number * rows)
                 with code.loop(0, (count - x).minimum(numbers.lanes)) as lane:
                     at = start + ((x + lane) * step + row0)
                     with code.either(present.equals(rows)) as (full, partial):
                         with full:
                             numbers.store(code, block.load(lane * rows, rows), at)
-                        with partial, code.loop(0, present) as r:
-                            numbers.store(code, block.load(lane * rows + r), at, r)
-        done.become(done.now + count)
+                        with partial, code.loop(0, present) as row:
+                            numbers.store(code, block.load(lane * rows + row), at, row)
+        done.become(done.now + (period - column).minimum(left))
     code.done()
     return code.function

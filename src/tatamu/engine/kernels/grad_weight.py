@@ -15,10 +15,11 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
-from tatamu.engine.kernels.job import RowTap, Word
+from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.microkernel import define_dot_microkernel, define_streams_microkernel
 from tatamu.engine.kernels.numbers import Numbers
-from tatamu.engine.kernels.packing import Job, define_pack_second, define_pack_second_rows, define_pack_slab
+from tatamu.engine.kernels.packing import Job, define_pack_second, define_pack_second_rows
+from tatamu.engine.kernels.slab import define_pack_slab
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -58,7 +59,9 @@ class GradWeightKernel:
         columns = self.tile_columns(target)
         item = numbers.element.compute_bytes
 
-        def task(code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int) -> None:
+        def task(
+            code: Code, job: Job, arguments: Arguments, _shared: Pointer, scratch: Pointer, task: Int
+        ) -> None:
             m_block = task % job[Word.M_BLOCKS]
             task = task // job[Word.M_BLOCKS]
             channel_blocks = (job[Word.CHANNELS] + job[Word.CHANNEL_BLOCK] - 1) // job[Word.CHANNEL_BLOCK]
@@ -66,7 +69,7 @@ class GradWeightKernel:
             present = (job[Word.CHANNELS] - c0).minimum(job[Word.CHANNEL_BLOCK])
             m0 = m_block * job[Word.M_BLOCK]
             m_present = (job[Word.M] - m0).minimum(job[Word.M_BLOCK])
-            pairs = present * job[Word.ROW_TAPS] * job[Word.COLUMN_TAPS]
+            pairs = present * job[Word.ROW_TAPS] * job[Word.PRODUCTS_A_ROW_TAP]
             tile_rows = (pairs + (self.rows - 1)) // self.rows
             tile_columns = (m_present + (columns - 1)) // columns
 
@@ -79,16 +82,27 @@ class GradWeightKernel:
             second = arguments.second.of(numbers.stored) + group * job[Word.SECOND_G]
             with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.BLOCKS]) as block:
                 line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
-                column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.PITCH]
-                width = (job[Word.GRID_W] - column0).minimum(job[Word.PITCH])
+                column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
+                width = (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W])
                 lines = (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H])
                 pixels = code.select(lines > 1, lines * job[Word.PITCH], width)
                 at = source + image * job[Word.SOURCE_N]
-                code.call(pack_slab, job.table, job.words, slab, at, c0, present, line0, column0, width)
+                room = scratch.moved_bytes(job[Word.ROWS_AT])
+                code.call(
+                    pack_slab, job.table, job.words, slab, at, c0, present, line0, column0, width,
+                    job[Word.SLOT_TABLE], room,
+                )  # fmt: skip
                 first = code.select(code.both(image.equals(0), block.equals(0)), 1, 0)
                 with code.loop(0, tile_columns) as column:
                     m = m0 + column * columns
-                    place = _Panel(second + image * job[Word.SECOND_N], m, (m0 + m_present - m).minimum(columns), line0, column0, pixels)
+                    place = _Panel(
+                        second + image * job[Word.SECOND_N],
+                        m,
+                        (m0 + m_present - m).minimum(columns),
+                        line0,
+                        column0,
+                        pixels,
+                    )
                     tile = tiles + column * tile_rows * (self.rows * columns)
                     accumulate(code, job, place, panel, slab, offsets, tile_rows, tile, first)
             result = arguments.target.of(numbers.stored) + group * job[Word.TARGET_G]
@@ -100,12 +114,26 @@ class GradWeightKernel:
     def _outer(self, module: ir.Module, numbers: Numbers) -> _Accumulate:
         width = self.vectors * numbers.lanes
         pack = define_pack_second(module, numbers, width, self.second_interleaved)
-        kernels = [define_streams_microkernel(module, numbers, self.rows, v, width) for v in range(1, self.vectors + 1)]
+        kernels = [
+            define_streams_microkernel(module, numbers, self.rows, v, width)
+            for v in range(1, self.vectors + 1)
+        ]
 
         def accumulate(code: Code, job: Job, place: _Panel, panel: Pointer, slab: Pointer, offsets: Pointer,
                        tile_rows: Int, tiles: Pointer, first: Int) -> None:  # fmt: skip
             run = job[Word.RUN].minimum(place.pixels)
-            code.call(pack, job.words, panel, place.second, place.m, place.present, place.line0, place.column0, place.pixels, run)
+            code.call(
+                pack,
+                job.words,
+                panel,
+                place.second,
+                place.m,
+                place.present,
+                place.line0,
+                place.column0,
+                place.pixels,
+                run,
+            )
             registers = (place.present + (numbers.lanes - 1)) // numbers.lanes
             with code.loop(0, tile_rows) as r:
                 for v, kernel in enumerate(kernels, 1):
@@ -125,10 +153,24 @@ class GradWeightKernel:
             pitch = (place.pixels + (2 * numbers.lanes - 1)) // numbers.lanes * numbers.lanes
             run = job[Word.RUN].minimum(place.pixels)
             code.fill_zero(panel, pitch * self.vectors)
-            code.call(pack, job.words, panel, place.second, place.m, place.present, place.line0, place.column0, place.pixels, run, pitch)
+            code.call(
+                pack,
+                job.words,
+                panel,
+                place.second,
+                place.m,
+                place.present,
+                place.line0,
+                place.column0,
+                place.pixels,
+                run,
+                pitch,
+            )
             with code.loop(0, tile_rows) as r:
                 tile = tiles + r * (self.rows * self.vectors)
-                code.call(kernel, slab, offsets + r * self.rows, panel, pitch * item, place.pixels, tile, first)
+                code.call(
+                    kernel, slab, offsets + r * self.rows, panel, pitch * item, place.pixels, tile, first
+                )
 
         return accumulate
 
@@ -150,19 +192,19 @@ _Accumulate = Callable[[Code, Job, _Panel, Pointer, Pointer, Pointer, Int, Point
 
 def _write_offsets(code: Code, job: Job, offsets: Pointer, channels: Int, padded: Int, item: int) -> None:
     """Byte offset in the slab of each (channel, tap); the rows that only fill a tile read the first."""
-    taps = job[Word.COLUMN_TAPS]
+    taps = job[Word.ROW_TAPS] * job[Word.PRODUCTS_A_ROW_TAP]
     count = code.variable(0)
-    with code.loop(0, channels) as c, code.loop(0, job[Word.ROW_TAPS]) as i:
-        slot = job.table.read_index(job[Word.ROW_TAP_TABLE] + i * RowTap.LENGTH + RowTap.SLOT)
-        with code.loop(0, taps) as j:
-            place = (c * taps + j) * job[Word.PLANE] + slot * job[Word.PITCH]
-            offsets.store((place * item).value, count.now)
-            count.become(count.now + 1)
+    with code.loop(0, channels) as c, code.loop(0, taps) as tap:
+        place = c * job[Word.PLANES] * job[Word.PLANE] + job.table.read_index(job[Word.PLACE_TABLE] + tap)
+        offsets.store((place * item).value, count.now)
+        count.become(count.now + 1)
     with code.loop(count.now, padded) as row:
         offsets.store(code.index(0).value, row)
 
 
-def _define_store(module: ir.Module, numbers: Numbers, rows: int, columns: int, *, by_column: bool) -> ir.Function:
+def _define_store(
+    module: ir.Module, numbers: Numbers, rows: int, columns: int, *, by_column: bool
+) -> ir.Function:
     """Write finished tiles to grad weight: in blocks where (channel, tap) lie side by side, else one by one.
 
     Arguments: job, tiles, target (of this group), first channel, channels, first result channel, result
@@ -174,7 +216,12 @@ def _define_store(module: ir.Module, numbers: Numbers, rows: int, columns: int, 
     tiles, target = code.pointer(1, numbers.computed), code.pointer(2, numbers.stored)
     c0, channels, m0, m_present, tile_rows = (code.argument(n) for n in range(3, 8))
     parts, lanes = numbers.element.parts, numbers.lanes
-    across, along, step_m, step_c = job[Word.ROW_TAPS], job[Word.COLUMN_TAPS], job[Word.TARGET_N], job[Word.TARGET_C]
+    across, along, step_m, step_c = (
+        job[Word.ROW_TAPS],
+        job[Word.PRODUCTS_A_ROW_TAP],
+        job[Word.TARGET_N],
+        job[Word.TARGET_C],
+    )
     taps = across * along
 
     def sum_of(pair: Int, m: Int) -> ir.Value:
@@ -190,10 +237,16 @@ def _define_store(module: ir.Module, numbers: Numbers, rows: int, columns: int, 
             block = code.stack(numbers.computed, rows * lanes)
             with code.loop(0, whole, rows) as pair, code.loop(0, m_present, lanes) as m:
                 tile = tiles + ((m // columns) * tile_rows + pair // rows) * (rows * columns) + m % columns
-                for lane, line in enumerate(transpose(code, [tile.load(r * columns, lanes) for r in range(rows)])):
-                    block.store(line, lane * rows)
+                lines = [tile.load(r * columns, lanes) for r in range(rows)]
+                for number, line in enumerate(transpose(code, lines)):
+                    block.store(line, number * rows)
                 with code.loop(0, (m_present - m).minimum(lanes)) as lane:
-                    numbers.store(code, block.load(lane * rows, rows), target, (m0 + m + lane) * step_m + c0 * taps + pair)
+                    numbers.store(
+                        code,
+                        block.load(lane * rows, rows),
+                        target,
+                        (m0 + m + lane) * step_m + c0 * taps + pair,
+                    )
             begin.become(whole)
         with code.loop(begin.now, channels * taps) as pair:
             c, i, j = c0 + pair // taps, (pair % taps) // along, pair % along
@@ -204,7 +257,9 @@ def _define_store(module: ir.Module, numbers: Numbers, rows: int, columns: int, 
         # grad · conj(source), from the four products of their parts.
         with code.loop(0, channels // 2) as c, code.loop(0, taps) as tap:
             real, imaginary = c * 2 * taps + tap, (c * 2 + 1) * taps + tap
-            at = target + ((c0 // 2 + c) * step_c + tap // along * job[Word.TARGET_H] + tap % along * job[Word.TARGET_W])
+            at = target + (
+                (c0 // 2 + c) * step_c + tap // along * job[Word.TARGET_H] + tap % along * job[Word.TARGET_W]
+            )
             with code.loop(0, m_present // 2) as m:
                 place = (m0 // 2 + m) * step_m
                 re = code.add(sum_of(real, m * 2), sum_of(imaginary, m * 2 + 1))

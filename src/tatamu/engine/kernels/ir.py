@@ -282,8 +282,20 @@ class Code:
 
     def first_lanes(self, count: Int, lanes: int) -> ir.Value:
         """A mask that is true for lanes below ``count``."""
-        numbers = ir.Constant(ir.VectorType(I64, lanes), list(range(lanes)))
-        return self.builder.icmp_signed("<", numbers, self.splat(count.value, lanes))
+        return self._mask(self._bits_below(count, lanes), lanes)
+
+    def lanes_between(self, begin: Int, end: Int, lanes: int) -> ir.Value:
+        """A mask that is true for lanes from ``begin`` to before ``end``, clipped to the register."""
+        below = self.builder.not_(self._bits_below(begin, lanes).value)
+        return self._mask(Int(self, self.builder.and_(self._bits_below(end, lanes).value, below)), lanes)
+
+    def _bits_below(self, count: Int, lanes: int) -> Int:
+        kept = count.maximum(0).minimum(lanes)
+        return Int(self, self.builder.shl(I64(1), kept.value)) - 1
+
+    def _mask(self, bits: Int, lanes: int) -> ir.Value:
+        narrow = self.builder.trunc(bits.value, ir.IntType(lanes))
+        return self.builder.bitcast(narrow, ir.VectorType(I1, lanes))
 
     def zero(self, type_: ir.Type) -> ir.Value:
         """Zero, or a vector of zeros."""

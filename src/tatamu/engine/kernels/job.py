@@ -29,9 +29,11 @@ class Header(IntEnum):
 class Word(IntEnum):
     """The words of a job. Strides and bases count stored scalars, sizes count elements."""
 
-    # The tasks: batch x groups x blocks of pixels x blocks of rows of the product.
+    # The tasks: images x groups x blocks of pixels x blocks of rows of the product.
     FIRST_TASK = 0
     TASKS = auto()
+    IMAGES = auto()
+    IMAGES_A_TASK = auto()
     GROUPS = auto()
     BLOCKS = auto()
     COLUMN_BLOCKS = auto()
@@ -51,19 +53,40 @@ class Word(IntEnum):
     STRIDE_H = auto()
     STRIDE_W = auto()
     ROW_MODE = auto()
-    # The slab.
+    EDGES_ARE_ZERO = auto()
+    """1 where no edge has a source: padding by zeros, all over."""
+    # The slab: see `engine/slabs.py` for its three forms.
     PITCH = auto()
+    """Elements from one slab row to the next."""
     PLANE = auto()
+    PLANES = auto()
+    """Planes of a channel."""
+    PACKS = auto()
+    """Sets of rows that are gathered one after another, each into planes of its own."""
     SLOTS = auto()
     SLOT_TABLE = auto()
-    ROW_TAPS = auto()
-    ROW_TAP_TABLE = auto()
     COLUMN_TAPS = auto()
     COLUMN_TAP_TABLE = auto()
+    EXTRA_COLUMNS = auto()
+    """Columns of a slab row beyond those of the results."""
+    IMAGE_PITCH = auto()
+    """Elements from one image of a task to the next."""
+    IN_PLACE = auto()
+    """1 where the source itself can stand for the slab: a whole number of registers of its pixels."""
+    # The products: which weight meets which place of the slab.
+    ROW_TAPS = auto()
+    ROW_TAP_TABLE = auto()
+    """Source row minus result row times stride, for each."""
+    PRODUCTS_A_ROW_TAP = auto()
+    TAP_TABLE = auto()
+    """The weight's tap of each (row tap, column tap)."""
+    PLACE_TABLE = auto()
+    """Where each (row tap, column tap) begins within a channel's slab."""
     # The grid of results.
     GRID_H = auto()
     GRID_W = auto()
     BLOCK_H = auto()
+    BLOCK_W = auto()
     M = auto()
     TARGET_BASE = auto()
     TARGET_N = auto()
@@ -72,15 +95,15 @@ class Word(IntEnum):
     TARGET_H = auto()
     TARGET_W = auto()
     RUN = auto()
-    """Pixels of a block whose results lie side by side before the next row begins."""
+    """Pixels of a block whose results are a constant step apart; then the next line begins."""
+    PERIOD = auto()
+    """Pixels from the start of one run to the next; those past the run are not results."""
     HAS_BIAS = auto()
     BIAS_C = auto()
     # The second operand: weights, or for grad weight the gradient of the output.
     PACKED_TAPS = auto()
     WEIGHT_TAP_TABLE = auto()
     """Where each packed tap lies within a (row, channel) of the weight."""
-    TAP_TABLE = auto()
-    """The packed tap of each (row tap, column tap) of this job."""
     WEIGHT_G = auto()
     WEIGHT_M = auto()
     WEIGHT_C = auto()
@@ -93,9 +116,8 @@ class Word(IntEnum):
     SECOND_H = auto()
     SECOND_W = auto()
     SECOND_NEGATED = auto()
-    IMAGES = auto()
-    """Images that grad weight sums over."""
     # A thread's scratch, in bytes from its beginning; the table of offsets comes first.
+    ROWS_AT = auto()
     SLAB_AT = auto()
     PANEL_AT = auto()
     TILES_AT = auto()
@@ -110,16 +132,6 @@ class RowMode(IntEnum):
     REFLECT = auto()
     REPLICATE = auto()
     CIRCULAR = auto()
-
-
-class RowTap(IntEnum):
-    """One entry of the row tap table."""
-
-    SLOT = 0
-    """The slab row that holds this tap's source row for the first output row of a block."""
-    OFFSET = auto()
-    """Source row minus output row times stride."""
-    LENGTH = auto()
 
 
 class ColumnTap(IntEnum):

@@ -11,7 +11,15 @@ from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable,
 from tatamu.engine.kernels.numbers import Numbers
 
 
-def _flush(code: Code, numbers: Numbers, tile: Pointer, first: ir.Value, sums: list[Variable], vectors: int, width: int) -> None:
+def _flush(
+    code: Code,
+    numbers: Numbers,
+    tile: Pointer,
+    first: ir.Value,
+    sums: list[Variable],
+    vectors: int,
+    width: int,
+) -> None:
     """Add the sums to the tile, or begin it with them where ``first`` holds.
 
     Sums of sums: the rounding error grows with the root of a stretch, not of the whole reduction.
@@ -23,24 +31,32 @@ def _flush(code: Code, numbers: Numbers, tile: Pointer, first: ir.Value, sums: l
 
 
 def define_table_microkernel(
-    module: ir.Module, numbers: Numbers, rows: int, vectors: int, width: int
+    module: ir.Module, numbers: Numbers, rows: int, vectors: int, width: int, *, packed: bool
 ) -> ir.Function:
-    """``tile[r][x] (+)= sum_k panel[table[k].a + r] * slab[table[k].b + x]``.
+    """``tile[r][x] (+)= sum_k weights[r][table[k].a] * slab[table[k].b + x]``.
 
-    Arguments: panel, slab, table (pairs of byte offsets), number of pairs, tile, 1 if the tile starts
-    from zero. ``rows`` x ``vectors`` registers hold the sums; ``width`` is the tile's row length.
+    Arguments: weights, slab, table (pairs of byte offsets), number of pairs, tile, 1 if the tile starts
+    from zero, bytes from one row of weights to the next, rows present. ``rows`` x ``vectors`` registers
+    hold the sums; ``width`` is the tile's row length. ``packed`` weights are panels whose ``rows`` lie
+    side by side; others are read where they are, the last row present standing in for absent ones.
     """
-    code = define(module, f"multiply_{rows}x{vectors}", [POINTER, POINTER, POINTER, I64, POINTER, I64])
-    panel, slab = code.pointer(0, numbers.computed), code.pointer(1, numbers.computed)
+    arguments = [POINTER, POINTER, POINTER, I64, POINTER, I64, I64, I64]
+    code = define(module, f"multiply_{rows}x{vectors}", arguments)
+    weights, slab = code.pointer(0, numbers.computed), code.pointer(1, numbers.computed)
     table, count = code.pointer(2, I64), code.argument(3)
     tile, first = code.pointer(4, numbers.computed), code.argument(5).equals(1)
+    row_bytes, last_row = code.argument(6), code.argument(7) - 1
+    if packed:
+        lines = [weights + r for r in range(rows)]
+    else:
+        lines = [weights.moved_bytes(last_row.minimum(r) * row_bytes) for r in range(rows)]
     sums = [Variable(code, code.zero(numbers.vector)) for _ in range(rows * vectors)]
     with code.loop(0, count) as k:
-        a = panel.moved_bytes(table.read_index(k * 2))
+        a = table.read_index(k * 2)
         b = slab.moved_bytes(table.read_index(k * 2 + 1))
         columns = [b.load(v * numbers.lanes, numbers.lanes) for v in range(vectors)]
-        for r in range(rows):
-            scalar = code.splat(a.load(r), numbers.lanes)
+        for r, line in enumerate(lines):
+            scalar = code.splat(line.moved_bytes(a).load(), numbers.lanes)
             for v in range(vectors):
                 held = sums[r * vectors + v]
                 held.set(code.multiply_add(scalar, columns[v], held.get()))

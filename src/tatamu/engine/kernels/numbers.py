@@ -23,9 +23,8 @@ class Numbers:
         self.element = element
         self.target = target
         self.lanes = target.lanes(element.compute_bytes)
-        self.stored: ir.Type = _FLOATS.get(element.bits) if not element.is_integer else None  # type: ignore[assignment]  # 16-bit floats follow
-        if self.stored is None:
-            self.stored = _INTEGERS[element.bits]
+        in_memory = _INTEGERS if element.is_integer or element.bits == 16 else _FLOATS
+        self.stored: ir.Type = in_memory[element.bits]
         self.computed: ir.Type = (_INTEGERS if element.is_integer else _FLOATS)[element.compute_bits]
         self.vector = ir.VectorType(self.computed, self.lanes)
 

@@ -1,9 +1,4 @@
-"""Any layout, any dtype, any padding mode → slabs and panels of plain numbers.
-
-A *slab* holds, for a block of channels, the source rows that a block of results needs, once per
-column tap and already aligned with the results: ``slab[channel][column tap][slot][column]``. Padding,
-stride and dilation are settled while it is written, so the microkernel meets none of them.
-"""
+"""The second operand → panels of plain numbers; and what all packing shares."""
 
 from __future__ import annotations
 
@@ -11,8 +6,8 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define, transpose
-from tatamu.engine.kernels.job import ColumnTap, RowMode, Word
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
+from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 
 
@@ -49,23 +44,7 @@ class Sign:
         return self.code.builder.select(turned, self.numbers.negate(self.code, value), value)
 
 
-def _source_row(code: Code, row: Int, height: Int, mode: Int) -> Int:
-    """The row of the source that stands for ``row``, or -1 for a row of zeros."""
-    last = height - 1
-    reflected = code.select(row < 0, 0 - row, code.select(row > last, last * 2 - row, row))
-    clamped = row.maximum(0).minimum(last)
-    wrapped = code.select(row < 0, row + height, code.select(row > last, row - height, row))
-    mapped = code.select(
-        mode.equals(RowMode.REFLECT),
-        reflected,
-        code.select(
-            mode.equals(RowMode.REPLICATE), clamped, code.select(mode.equals(RowMode.CIRCULAR), wrapped, row)
-        ),
-    )
-    return code.select(code.both(mapped >= 0, mapped < height), mapped, -1)
-
-
-def _copy_run(
+def copy_run(
     code: Code,
     numbers: Numbers,
     target: Pointer,
@@ -107,175 +86,6 @@ def _copy_run(
                 done.become(whole)
             with code.loop(done.now, count) as x:
                 target.store(sign.apply(numbers.load(code, source, x * step), channel), x)
-
-
-def _edge(
-    code: Code,
-    numbers: Numbers,
-    job: Job,
-    target: Pointer,
-    source: Pointer,
-    entry: Pointer,
-    column: Int,
-    low: Int,
-    high: Int,
-    width: Int,
-    sign: Sign,
-    channel: Int,
-) -> None:
-    """One element that padding stands in for: the sum of the source columns on its list (often none)."""
-    number = code.select(column < low, column, low + column - high)
-    place = entry.read_index(ColumnTap.EDGES) + number
-    begin, end = job.table.read_index(place), job.table.read_index(place + 1)
-    held = Variable(code, code.zero(numbers.computed))
-    with code.loop(begin, end) as at:
-        read = numbers.load(code, source, job.table.read_index(at) * width)
-        held.set(code.add(held.get(), sign.apply(read, channel)))
-    target.store(held.get())
-
-
-def define_pack_slab(module: ir.Module, numbers: Numbers, interleaved: bool) -> ir.Function:
-    """Write the slab of a block of results.
-
-    Arguments: table, job, slab, source (of this image and group), first channel, number of channels,
-    first result row, first result column, number of result columns.
-    """
-    code = define(module, "pack_slab", [POINTER] * 4 + [I64] * 5)
-    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    slab, source = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
-    first, channels, row0, column0, columns = (code.argument(n) for n in range(4, 9))
-    plane, pitch, taps = job[Word.PLANE], job[Word.PITCH], job[Word.COLUMN_TAPS]
-    width, stride_c = job[Word.SOURCE_W], job[Word.SOURCE_C]
-    step = width * job[Word.STRIDE_W]
-    sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
-
-    def rows(per_row: _PerRow) -> None:
-        with code.loop(0, job[Word.SLOTS]) as slot:
-            wanted = row0 * job[Word.STRIDE_H] + job.table.read_index(job[Word.SLOT_TABLE] + slot)
-            per_row(slot, _source_row(code, wanted, job[Word.HEIGHT], job[Word.ROW_MODE]))
-
-    def tap_of(j: Int) -> tuple[Pointer, Int, Int, Int, Int, Int]:
-        entry = job.table + (job[Word.COLUMN_TAP_TABLE] + j * ColumnTap.LENGTH)
-        low, high = entry.read_index(ColumnTap.LOW), entry.read_index(ColumnTap.HIGH)
-        begin = (low - column0).maximum(0).minimum(columns)
-        end = (high - column0).minimum(columns).maximum(begin)
-        origin = (column0 + begin) * job[Word.STRIDE_W] + entry.read_index(ColumnTap.OFFSET)
-        return entry, low, high, begin, end, origin * width
-
-    def edges(
-        entry: Pointer,
-        low: Int,
-        high: Int,
-        target: Pointer,
-        line: Pointer,
-        channel: Int,
-        start: Index,
-        stop: Index,
-    ) -> None:
-        with code.loop(start, stop) as x:
-            _edge(code, numbers, job, target + x, line, entry, column0 + x, low, high, width, sign, channel)
-
-    if not interleaved:
-        with code.loop(0, channels) as c:
-            begin_c = source + channel_offset(numbers, first + c, stride_c)
-
-            def planar_row(slot: Int, row: Int, c: Int = c, begin_c: Pointer = begin_c) -> None:
-                with code.loop(0, taps) as j:
-                    target = slab + ((c * taps + j) * plane + slot * pitch)
-                    with code.either(row < 0) as (empty, filled):
-                        with empty:
-                            code.fill_zero(target, columns)
-                        with filled:
-                            line = begin_c + row * job[Word.SOURCE_H]
-                            entry, low, high, begin, end, origin = tap_of(j)
-                            edges(entry, low, high, target, line, first + c, 0, begin)
-                            _copy_run(
-                                code,
-                                numbers,
-                                target + begin,
-                                line + origin,
-                                end - begin,
-                                step,
-                                sign,
-                                first + c,
-                            )
-                            edges(entry, low, high, target, line, first + c, end, columns)
-
-            rows(planar_row)
-    else:
-
-        def interleaved_row(slot: Int, row: Int) -> None:
-            with code.loop(0, taps) as j:
-                target = slab + (j * plane + slot * pitch)
-                across = taps * plane
-                with code.either(row < 0) as (empty, filled):
-                    with empty, code.loop(0, channels) as c:
-                        code.fill_zero(target + c * across, columns)
-                    with filled:
-                        line = source + (row * job[Word.SOURCE_H] + first)
-                        entry, low, high, begin, end, origin = tap_of(j)
-                        _turn_pixels(
-                            code,
-                            numbers,
-                            target + begin,
-                            line + origin,
-                            end - begin,
-                            channels,
-                            step,
-                            across,
-                            sign,
-                        )
-                        with code.loop(0, channels) as c:
-                            for start, stop in ((0, begin), (end, columns)):
-                                edges(entry, low, high, target + c * across, line + c, first + c, start, stop)
-
-        rows(interleaved_row)
-    code.done()
-    return code.function
-
-
-def _turn_pixels(
-    code: Code,
-    numbers: Numbers,
-    target: Pointer,
-    source: Pointer,
-    count: Int,
-    channels: Int,
-    step: Int,
-    across: Int,
-    sign: Sign,
-) -> None:
-    """Pixels of side-by-side channels → one row per channel, a register block at a time.
-
-    Lanes past ``count`` repeat the last pixel; rows of the target have room for them.
-    """
-    lanes = numbers.lanes
-    whole = channels - channels % lanes
-
-    def block(x: Int, c: Int, mask: ir.Value | None) -> None:
-        lines = []
-        for lane in range(lanes):
-            pixel = source + ((x + lane).minimum(count - 1) * step + c)
-            stored = pixel.load(0, lanes) if mask is None else code.masked_load(pixel, mask, lanes)
-            lines.append(numbers.widen(code, stored))
-        for lane, line in enumerate(transpose(code, lines)):
-            (target + ((c + lane) * across + x)).store(sign.apply(line, c + lane))
-
-    with code.loop(0, count, lanes) as x:
-        with code.loop(0, whole, lanes) as c:
-            block(x, c, None)
-        if numbers.target.masks:
-            with code.when(whole < channels):
-                block(x, whole, code.first_lanes(channels - whole, lanes))
-    if not numbers.target.masks:
-        with code.loop(whole, channels) as c, code.loop(0, count) as x:
-            (target + (c * across + x)).store(sign.apply(numbers.load(code, source, x * step + c), c))
-
-
-class _PerRow:
-    """Writes one slab row: called with its slot and its source row (-1 for zeros)."""
-
-    def __call__(self, slot: Int, row: Int) -> None: ...
 
 
 def define_pack_weights(module: ir.Module, numbers: Numbers, rows: int) -> ir.Function:
@@ -404,7 +214,7 @@ def define_pack_second_rows(module: ir.Module, numbers: Numbers) -> ir.Function:
         with code.loop(0, pixels // run) as row:
             line = begin + ((row0 + row) * job[Word.SECOND_H] + column0 * step)
             target = panel + (x * pitch + row * run)
-            _copy_run(code, numbers, target, line, run, step, sign, first + x)
+            copy_run(code, numbers, target, line, run, step, sign, first + x)
         # The last copy may have written up to a register past the end.
         (panel + (x * pitch + pixels)).store(code.zero(numbers.vector))
     code.done()

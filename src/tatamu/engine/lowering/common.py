@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tatamu.engine.kernels.job import Word
 from tatamu.engine.runtime.jit import Kernel
 from tatamu.engine.spec import Layout
+from tatamu.geometry import Axis, Geometry
 
 _GRAIN_OPERATIONS = 1 << 17
 
 Strides = tuple[int, int, int, int]
 """Of the four axes of an operand, in elements."""
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -48,6 +51,27 @@ def scalars(strides: Strides, parts: int) -> Strides:
     return n * parts, c * parts, h * parts, w * parts
 
 
+def operand_words(role: str, strides: Strides, channels: int, parts: int) -> dict[Word, int]:
+    """Where an operand lies; ``role`` is SOURCE, SECOND or TARGET, ``channels`` are those of a group."""
+    n, c, h, w = scalars(strides, parts)
+    values = {"N": n, "G": c * channels, "C": c, "H": h, "W": w}
+    return {Word[f"{role}_{axis}"]: value for axis, value in values.items()}
+
+
 def grain(tasks: int, operations: int) -> int:
     """How many tasks a thread takes at a time: enough work to be worth an atomic step, and no more."""
     return max(1, min(tasks // 8, _GRAIN_OPERATIONS * tasks // max(1, operations)))
+
+
+def flattened(geometry: Geometry, *operands: Operand) -> Geometry:
+    """A 1x1 convolution of stride 1 without padding knows no rows: all its pixels are one long row.
+
+    Returns what was given where that does not hold, or where rows do not follow one another in memory.
+    """
+    rows, columns = geometry.rows, geometry.columns
+    pointwise = all(
+        (axis.kernel, axis.stride, axis.before, axis.after) == (1, 1, 0, 0) for axis in (rows, columns)
+    )
+    if not pointwise or any(operand.strides[2] != columns.size * operand.strides[3] for operand in operands):
+        return geometry
+    return replace(geometry, rows=Axis(1, 1), columns=Axis(rows.size * columns.size, 1))

@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.direct import DirectKernel
+from tatamu.engine.kernels.direct import TABLE_HEADER, DirectKernel
 from tatamu.engine.kernels.job import RowMode, Word
-from tatamu.engine.lowering.common import Lowered, Operand, Strides, grain, scalars
+from tatamu.engine.lowering.common import (
+    Lowered,
+    Operand,
+    Strides,
+    flattened,
+    grain,
+    operand_words,
+    scalars,
+)
 from tatamu.engine.plan import Plan, Work, plan_direct
+from tatamu.engine.slabs import Form, Slab, lay_out
 from tatamu.engine.spec import ElementType, Layout
-from tatamu.engine.tables import Rows, Table, add_columns, add_rows, aligned, row_jobs
+from tatamu.engine.tables import Rows, Table, aligned, row_jobs
 from tatamu.engine.taps import AxisTaps
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
@@ -33,15 +42,29 @@ class _Side:
 
 
 def lower_forward(
-    geometry: Geometry, element: ElementType, target: Target, source: Operand, weight: Operand, bias_stride: int | None,
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    source: Operand,
+    weight: Operand,
+    bias_stride: int | None,
     result: Operand,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    geometry = flattened(geometry, source, result)
     mode = geometry.padding_mode
     m = geometry.out_channels // geometry.groups
     side = _Side(
-        source.strides, result.strides, geometry.in_channels // geometry.groups, m, weight.strides[0] * m,
-        weight.strides[0], weight.strides[1], source.conjugated, weight.conjugated, bias_stride,
+        source.strides,
+        result.strides,
+        geometry.in_channels // geometry.groups,
+        m,
+        weight.strides[0] * m,
+        weight.strides[0],
+        weight.strides[1],
+        source.conjugated,
+        weight.conjugated,
+        bias_stride,
     )
     columns = taps.forward(geometry.columns, mode)
     rows = taps.forward(geometry.rows, "zeros")
@@ -50,19 +73,35 @@ def lower_forward(
         source.layout(geometry.input_size) is Layout.INTERLEAVED,
         result.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
-    return _lower_direct(geometry, element, target, side, jobs, geometry.rows.size, RowMode[mode.upper()], weight, interleaved)
+    return _lower_direct(
+        geometry, element, target, side, jobs, geometry.rows.size, RowMode[mode.upper()], weight, interleaved
+    )
 
 
 def lower_grad_input(
-    geometry: Geometry, element: ElementType, target: Target, grad_output: Operand, weight: Operand, result: Operand
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    grad_output: Operand,
+    weight: Operand,
+    result: Operand,
 ) -> Lowered:
     """The gradient of the input: a convolution of grad output for each stride phase."""
+    geometry = flattened(geometry, grad_output, result)
     mode = geometry.padding_mode
     m = geometry.in_channels // geometry.groups
     channels = geometry.out_channels // geometry.groups
     side = _Side(
-        grad_output.strides, result.strides, channels, m, weight.strides[0] * channels, weight.strides[1],
-        weight.strides[0], grad_output.conjugated, not weight.conjugated, None,
+        grad_output.strides,
+        result.strides,
+        channels,
+        m,
+        weight.strides[0] * channels,
+        weight.strides[1],
+        weight.strides[0],
+        grad_output.conjugated,
+        not weight.conjugated,
+        None,
     )
     jobs = [
         (job, columns)
@@ -74,80 +113,200 @@ def lower_grad_input(
         grad_output.layout(geometry.output_size) is Layout.INTERLEAVED,
         result.layout(geometry.input_size) is Layout.INTERLEAVED,
     )
-    return _lower_direct(geometry, element, target, side, jobs, geometry.rows.output, RowMode.ZEROS, weight, interleaved)
+    return _lower_direct(
+        geometry, element, target, side, jobs, geometry.rows.output, RowMode.ZEROS, weight, interleaved
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One grid of results: its taps on both axes, and the steps between neighbouring results in memory."""
+
+    rows: Rows
+    columns: AxisTaps
+    down: int
+    across: int
+
+    def counts_through(self) -> bool:
+        """Whether the next row of results follows the last by the same step."""
+        return self.down == self.columns.grid * self.across
 
 
 def _lower_direct(
-    geometry: Geometry, element: ElementType, target: Target, side: _Side, jobs: list[tuple[Rows, AxisTaps]], height: int,
-    mode: RowMode, weight: Operand, interleaved: tuple[bool, bool],
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    side: _Side,
+    taps_of_jobs: list[tuple[Rows, AxisTaps]],
+    height: int,
+    mode: RowMode,
+    weight: Operand,
+    interleaved: tuple[bool, bool],
 ) -> Lowered:
     parts = element.parts
     channels, m = side.channels * parts, side.m * parts
-    kernel_h, kernel_w = geometry.kernel_size
-    packed_taps = kernel_h * kernel_w
+    _, _, result_h, result_w = scalars(side.target, parts)
+    jobs = [
+        _Job(rows, columns, result_h * rows.step, result_w * columns.step) for rows, columns in taps_of_jobs
+    ]
+    plans = [plan_direct(_work(geometry, job, channels, m), element, target) for job in jobs]
+    # All jobs share one kernel: their tiles are the same, for they are cut by the channels.
+    kernel = DirectKernel(element, plans[0].rows, plans[0].vectors, *interleaved)
     table = Table(len(jobs))
-    weight_strides = scalars(weight.strides, parts)
-    places = table.append([i * weight_strides[2] + j * weight_strides[3] for i in range(kernel_h) for j in range(kernel_w)])
-    contiguous = (
-        side.weight_c == packed_taps and (kernel_w == 1 or weight.strides[3] == 1) and (kernel_h == 1 or weight.strides[2] == kernel_w)
-    )
-    source, result = scalars(side.source, parts), scalars(side.target, parts)
-    plans = [_plan(geometry, element, target, rows, columns, channels, m) for rows, columns in jobs]
-    # All jobs share one kernel and one packing of the weights: the tile of the largest.
-    best = max(plans, key=lambda plan: (plan.block_h * plan.block_w, plan.vectors))
-    lanes = target.lanes(element.compute_bytes)
-    width = best.vectors * lanes
+    shared_words = {
+        **operand_words("SOURCE", side.source, side.channels, parts),
+        **operand_words("TARGET", side.target, side.m, parts),
+        **_weight_words(table, geometry, side, weight, parts),
+        Word.SOURCE_NEGATED: int(side.source_conjugated),
+        Word.IMAGES: geometry.batch,
+        Word.GROUPS: geometry.groups,
+        Word.CHANNELS: channels,
+        Word.M: m,
+        Word.HEIGHT: height,
+        Word.ROW_MODE: mode,
+        Word.HAS_BIAS: int(side.bias_stride is not None),
+        Word.BIAS_C: (side.bias_stride or 0) * parts,
+    }
     first_task = operations = scratch = 0
-    for number, ((rows, columns), plan) in enumerate(zip(jobs, plans, strict=True)):
-        block_h, block_w = plan.block_h, plan.block_w
-        words = {**add_rows(table, rows, block_h), **add_columns(table, columns)}
-        plane = -(-(words[Word.SLOTS] * block_w + lanes) // lanes) * lanes
-        taps_of_job = [i * kernel_w + j for i, _ in rows.taps for j, _ in columns.taps]
-        column_blocks = -(-columns.grid // block_w)
-        blocks = -(-rows.grid // block_h) * column_blocks
+    for number, (job, plan) in enumerate(zip(jobs, plans, strict=True)):
+        slab = lay_out(
+            table,
+            job.rows,
+            job.columns,
+            plan.form,
+            plan.block_h,
+            plan.block_w,
+            plan.images,
+            kernel.lanes(target),
+        )
+        tap_count = len(job.rows.taps) * len(job.columns.taps)
+        room, scratch_of_job = _scratch_words(kernel, target, plan, slab, tap_count, channels)
+        column_blocks = -(-job.columns.grid // plan.block_w)
+        blocks = -(-job.rows.grid // plan.block_h) * column_blocks
         m_blocks = -(-m // plan.m_block)
-        tasks = geometry.batch * geometry.groups * blocks * m_blocks
-        step_h, step_w = result[2] * rows.step, result[3] * columns.step
-        together = step_h == block_w * step_w and column_blocks == 1
-        slab_at = aligned(16 * plan.channel_block * max(1, len(taps_of_job)))
-        slab_channels = -(-plan.channel_block // lanes) * lanes if interleaved[0] else plan.channel_block
-        slab_items = slab_channels * max(1, len(columns.taps)) * plane + width + lanes
-        tiles_at = slab_at + aligned(slab_items * element.compute_bytes)
-        tile_count = 1
-        if plan.channel_block < channels:
-            tile_count = -(-block_h * block_w // width) * -(-plan.m_block // best.rows)
-        scratch = max(scratch, tiles_at + aligned(tile_count * best.rows * width * element.compute_bytes))
-        operations += geometry.batch * geometry.groups * rows.grid * columns.grid * m * channels * len(taps_of_job)
-        words |= {
-            Word.FIRST_TASK: first_task, Word.TASKS: tasks, Word.GROUPS: geometry.groups, Word.BLOCKS: blocks,
-            Word.COLUMN_BLOCKS: column_blocks, Word.M_BLOCKS: m_blocks, Word.M_BLOCK: plan.m_block,
-            Word.SOURCE_N: source[0], Word.SOURCE_G: source[1] * side.channels, Word.SOURCE_C: source[1],
-            Word.SOURCE_H: source[2], Word.SOURCE_W: source[3], Word.SOURCE_NEGATED: int(side.source_conjugated),
-            Word.CHANNELS: channels, Word.CHANNEL_BLOCK: plan.channel_block, Word.HEIGHT: height, Word.ROW_MODE: mode,
-            Word.PITCH: block_w, Word.PLANE: plane, Word.GRID_H: rows.grid, Word.GRID_W: columns.grid,
-            Word.BLOCK_H: block_h, Word.M: m,
-            Word.TARGET_BASE: rows.first * result[2] + columns.first * result[3],
-            Word.TARGET_N: result[0], Word.TARGET_G: result[1] * side.m, Word.TARGET_C: result[1],
-            Word.TARGET_H: step_h, Word.TARGET_W: step_w, Word.RUN: block_h * block_w if together else block_w,
-            Word.HAS_BIAS: int(side.bias_stride is not None), Word.BIAS_C: (side.bias_stride or 0) * parts,
-            Word.PACKED_TAPS: packed_taps, Word.WEIGHT_TAP_TABLE: places, Word.TAP_TABLE: table.append(taps_of_job),
-            Word.WEIGHT_G: side.weight_g * parts, Word.WEIGHT_M: side.weight_m * parts, Word.WEIGHT_C: side.weight_c * parts,
-            Word.WEIGHT_NEGATED: int(side.weight_conjugated), Word.WEIGHT_CONTIGUOUS: int(contiguous),
-            Word.SLAB_AT: slab_at, Word.TILES_AT: tiles_at,
-        }  # fmt: skip
+        tasks = -(-geometry.batch // plan.images) * geometry.groups * blocks * m_blocks
+        words = {
+            **shared_words,
+            **slab.words,
+            **room,
+            **_grid_words(job, plan, slab, scalars(side.target, parts)),
+            Word.FIRST_TASK: first_task,
+            Word.TASKS: tasks,
+            Word.BLOCKS: blocks,
+            Word.COLUMN_BLOCKS: column_blocks,
+            Word.M_BLOCKS: m_blocks,
+            Word.M_BLOCK: plan.m_block,
+            Word.CHANNEL_BLOCK: plan.channel_block,
+            Word.TAP_TABLE: table.append(_weight_taps(geometry, job)),
+            Word.IN_PLACE: int(_reads_in_place(job, plan, side.source[3] * parts)),
+        }
         table.set_job(number, words)
         first_task += tasks
-    panels = geometry.groups * -(-m // best.rows)
-    shared = aligned(panels * channels * packed_taps * best.rows * element.compute_bytes)
-    table.set_header(JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=shared, SCRATCH=scratch, PACK_TASKS=panels)
-    kernel = DirectKernel(element, best.rows, best.vectors, *interleaved)
-    return Lowered(kernel, table.words, shared, scratch, operations, best.reason)
-
-
-def _plan(geometry: Geometry, element: ElementType, target: Target, rows: Rows, columns: AxisTaps, channels: int, m: int) -> Plan:
-    offsets = [offset for _, offset in rows.taps] or [0]
-    work = Work(
-        geometry.batch, geometry.groups, m, channels, rows.grid, columns.grid, len(rows.taps), len(columns.taps),
-        max(offsets) - min(offsets) + 1, rows.stride,
+        scratch = max(scratch, scratch_of_job)
+        operations += (
+            geometry.batch * geometry.groups * job.rows.grid * job.columns.grid * m * channels * tap_count
+        )
+    panels = geometry.groups * -(-m // kernel.rows) if kernel.packs_weights else 0
+    packed_taps = geometry.rows.kernel * geometry.columns.kernel
+    shared = aligned(panels * channels * packed_taps * kernel.rows * element.compute_bytes)
+    table.set_header(
+        JOBS=len(jobs),
+        TASKS=first_task,
+        GRAIN=grain(first_task, operations),
+        SHARED=shared,
+        SCRATCH=scratch,
+        PACK_TASKS=panels,
     )
-    return plan_direct(work, element, target)
+    return Lowered(kernel, table.words, shared, scratch, operations, plans[0].reason)
+
+
+def _weight_taps(geometry: Geometry, job: _Job) -> list[int]:
+    """The weight's tap, counted through, of each (row tap, column tap)."""
+    return [i * geometry.columns.kernel + j for i, _ in job.rows.taps for j, _ in job.columns.taps]
+
+
+def _weight_words(
+    table: Table, geometry: Geometry, side: _Side, weight: Operand, parts: int
+) -> dict[Word, int]:
+    kernel_h, kernel_w = geometry.kernel_size
+    _, _, step_h, step_w = scalars(weight.strides, parts)
+    places = [i * step_h + j * step_w for i in range(kernel_h) for j in range(kernel_w)]
+    contiguous = side.weight_c == len(places) and places == list(range(len(places)))
+    return {
+        Word.PACKED_TAPS: len(places),
+        Word.WEIGHT_TAP_TABLE: table.append(places),
+        Word.WEIGHT_G: side.weight_g * parts,
+        Word.WEIGHT_M: side.weight_m * parts,
+        Word.WEIGHT_C: side.weight_c * parts,
+        Word.WEIGHT_NEGATED: int(side.weight_conjugated),
+        Word.WEIGHT_CONTIGUOUS: int(contiguous),
+    }
+
+
+def _scratch_words(
+    kernel: DirectKernel, target: Target, plan: Plan, slab: Slab, tap_count: int, channels: int
+) -> tuple[dict[Word, int], int]:
+    """Where the parts of a thread's scratch begin, and how many bytes it has: table, rows, slab, tiles."""
+    lanes, item = kernel.lanes(target), kernel.element.compute_bytes
+    width = kernel.vectors * lanes
+    slab_channels = plan.channel_block
+    if kernel.source_interleaved:  # They are turned a whole register at a time.
+        slab_channels = -(-slab_channels // lanes) * lanes
+    tiles = 1
+    if plan.channel_block < channels:
+        tiles = -(-slab.pixels // width) * -(-plan.m_block // kernel.rows)
+    rows_at = aligned(8 * TABLE_HEADER + 16 * plan.channel_block * tap_count)
+    slab_at = rows_at + aligned(8 * slab.words[Word.SLOTS])
+    tiles_at = slab_at + aligned((slab_channels * slab.channel_items + width + lanes) * item)
+    # A whole register is read where a line of results begins within the last one of a tile.
+    end = tiles_at + aligned((tiles * kernel.rows * width + lanes) * item)
+    return {Word.ROWS_AT: rows_at, Word.SLAB_AT: slab_at, Word.TILES_AT: tiles_at}, end
+
+
+def _grid_words(job: _Job, plan: Plan, slab: Slab, result: Strides) -> dict[Word, int]:
+    """The grid of results, and how the pixels of a block fall on it."""
+    block = plan.block_h * plan.block_w
+    down = job.down
+    if plan.form is Form.COPIED:
+        run, period, down = block, block, result[0]  # A line is a whole image.
+    elif plan.form is Form.GAPPED:
+        run, period = plan.block_w, slab.words[Word.PITCH]
+    else:
+        whole = job.counts_through() and plan.block_w == job.columns.grid
+        run = period = block if whole else plan.block_w
+    return {
+        Word.GRID_H: job.rows.grid,
+        Word.GRID_W: job.columns.grid,
+        Word.TARGET_BASE: job.rows.first * result[2] + job.columns.first * result[3],
+        Word.TARGET_H: down,
+        Word.TARGET_W: job.across,
+        Word.RUN: run,
+        Word.PERIOD: period,
+    }
+
+
+def _reads_in_place(job: _Job, plan: Plan, source_step: int) -> bool:
+    """Whether results lie over the source pixel by pixel: one row, one tap, no padding."""
+    offsets = [offset for _, offset in (*job.rows.taps, *job.columns.taps)]
+    one_to_one = job.rows.grid == 1 and offsets == [0, 0] and source_step * job.columns.stride == 1
+    return one_to_one and plan.images == 1 and not job.columns.listed
+
+
+def _work(geometry: Geometry, job: _Job, channels: int, m: int) -> Work:
+    down, across = ([offset for _, offset in axis.taps] or [0] for axis in (job.rows, job.columns))
+    gap = max(across) - min(across)
+    gappable = gap and not job.columns.listed and job.columns.stride == 1
+    return Work(
+        batch=geometry.batch,
+        groups=geometry.groups,
+        m=m,
+        channels=channels,
+        grid_h=job.rows.grid,
+        grid_w=job.columns.grid,
+        row_taps=len(job.rows.taps),
+        column_taps=len(job.columns.taps),
+        row_span=max(down) - min(down) + 1,
+        stride_h=job.rows.stride,
+        gap=gap if gappable else None,
+        images_follow=job.counts_through(),
+    )

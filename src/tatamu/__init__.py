@@ -1,0 +1,8 @@
+"""tatamu (畳む, to fold): torch.nn.Conv2d from scratch, on machine code that it generates itself at run time."""
+
+from tatamu import functional
+from tatamu.errors import TatamuError
+from tatamu.functional import conv2d
+from tatamu.nn import Conv2d, LazyConv2d
+
+__all__ = ["Conv2d", "LazyConv2d", "TatamuError", "conv2d", "functional"]

@@ -1,0 +1,167 @@
+"""conv2d, the function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_variadic
+
+from tatamu import validate
+from tatamu.autograd import eager, operands, operators
+from tatamu.geometry import Convolution, PaddingArgument
+
+__all__ = ["conv2d", "convolution"]
+
+_MOST_RESOLVED = 4096
+_resolved: dict[object, tuple[Convolution, tuple[Any, ...]]] = {}
+
+
+def conv2d(
+    input: Tensor,  # noqa: A002  # torch's name for it.
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: PaddingArgument | tuple[int] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve an input with a weight, as `torch.nn.functional.conv2d` does.
+
+    Args:
+        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU; floats of 16 to 64 bits, complex numbers
+            of such parts, integers of 8 to 64 bits and uint8 (they wrap around).
+        weight: (O, C / groups, kh, kw), of the same dtype.
+        bias: (O,), of the same dtype, or None.
+        stride: pixels from one output to the next, one int or (height, width).
+        padding: zeros around the image, in pixels: one int, (height, width), ((top, bottom), (left, right)), or
+            'valid': none;
+            'same': an output as large as the input; for stride 1 only, the odd pixel at the bottom or right;
+            'same_upper', 'same_lower': ceil(size / stride) outputs for any stride, the odd pixel at the end (Keras',
+            TensorFlow's and JAX's 'same', ONNX's SAME_UPPER) or at the beginning (SAME_LOWER).
+        dilation: pixels from one tap of the kernel to the next, one int or (height, width).
+        groups: number of groups the channels are divided into; each output channel sees those of its own group.
+
+    Returns:
+        (N, O, Ho, Wo), or (O, Ho, Wo) for one image, where
+        Ho = floor((H + top + bottom - dilation·(kh - 1) - 1) / stride) + 1, and Wo likewise. channels_last if input or
+        weight is. Without input channels it has no output channels either, as in torch.
+
+    Raises:
+        TatamuError: a mistake in the arguments; `tatamu.errors` has a class for each, a subclass of what torch raises.
+    """
+    return convolution(input, weight, bias, stride, padding, dilation, groups, "zeros")
+
+
+def convolution(
+    input: Tensor,  # noqa: A002  # torch's name for it.
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: int | tuple[int, ...],
+    padding: PaddingArgument | tuple[int],
+    dilation: int | tuple[int, ...],
+    groups: int,
+    padding_mode: str,
+) -> Tensor:
+    """`conv2d` with the pixels outside the image read in a padding mode: 'zeros', 'reflect', 'replicate' or 'circular'.
+
+    Raises:
+        TatamuError: as `conv2d`.
+    """
+    if not torch.compiler.is_dynamo_compiling():
+        if has_torch_function_variadic(input, weight, bias):
+            output: Tensor = handle_torch_function(
+                convolution, (input, weight, bias), input, weight, bias, stride, padding, dilation, groups, padding_mode
+            )
+            return output
+        if eager.is_plain(input, weight) if bias is None else eager.is_plain(input, weight, bias):
+            return _plain(input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    operands.check_kind(input, weight, bias)
+    input, weight, bias = _autocast(input, weight, bias)  # noqa: A001  # torch's name for it.
+    resolved = _resolve(input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    return _shaped(operators.convolution, input, weight, bias, resolved)
+
+
+def _plain(
+    input: Tensor,  # noqa: A002  # torch's name for it.
+    weight: Tensor,
+    bias: Tensor | None,
+    *arguments: Any,
+) -> Tensor:
+    """The usual call. Sizes are known, so what the arguments resolve to is looked up."""
+    if torch.is_autocast_enabled("cpu"):
+        input, weight, bias = _autocast(input, weight, bias)  # noqa: A001  # torch's name for it.
+    shape = input.shape
+    key = shape, weight.shape, None if bias is None else (bias.shape, bias.dtype), arguments, input.dtype, weight.dtype
+    try:
+        found = _resolved.get(key)
+    except TypeError:  # A list, which cannot be hashed, or nothing that an argument can be.
+        resolved = _resolve(input, weight, bias, *arguments)
+    else:
+        if found is None:
+            resolved = _resolve(input, weight, bias, *arguments)
+            _remember(key, resolved, arguments)
+        else:
+            resolved, known = found
+            _check_types(arguments, known)
+    if len(shape) == 3 or shape[1] == 0:
+        return _shaped(eager.convolution, input, weight, bias, resolved)
+    return eager.convolution(input, weight, bias, resolved)
+
+
+def _resolve(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Convolution:  # noqa: A002  # torch's name for it.
+    resolved = validate.resolve(input.shape, weight.shape, None if bias is None else bias.shape, *arguments)
+    operands.check_dtypes(input, weight, bias)
+    return resolved
+
+
+def _remember(key: object, resolved: Convolution, arguments: tuple[Any, ...]) -> None:
+    if len(_resolved) >= _MOST_RESOLVED:
+        _resolved.clear()
+    _resolved[key] = resolved, arguments
+
+
+def _check_types(arguments: tuple[Any, ...], known: tuple[Any, ...]) -> None:
+    """1, 1.0 and True are one key, but of different types: complain of what is equal to arguments known to be right.
+
+    A layer passes the same objects each time, which is settled by looking at their identity.
+    """
+    stride, padding, dilation, groups, _ = arguments
+    if stride is known[0] and padding is known[1] and dilation is known[2] and groups is known[3]:
+        return
+    if not (_is_exact(stride) and _is_exact(padding) and _is_exact(dilation) and type(groups) is int):
+        validate.arguments(stride, padding, dilation, groups)
+
+
+def _is_exact(value: object) -> bool:
+    return type(value) is int or (
+        type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int
+    )
+
+
+def _shaped(
+    compute: Callable[[Tensor, Tensor, Tensor | None, Convolution], Tensor],
+    input: Tensor,  # noqa: A002  # torch's name for it.
+    weight: Tensor,
+    bias: Tensor | None,
+    resolved: Convolution,
+) -> Tensor:
+    """Give a single image a batch to be computed in, and an input without channels torch's output, which has none."""
+    if input.dim() == 3:
+        return _shaped(compute, input.unsqueeze(0), weight, bias, resolved).squeeze(0)
+    output = compute(input, weight, bias, resolved)
+    return output.narrow(1, 0, 0) if input.shape[1] == 0 else output
+
+
+def _autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:  # noqa: A002  # torch's name for it.
+    """The operands as torch.autocast wants a convolution's: of its dtype, all but those in float64 and not in floats."""
+    if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return input, weight, bias
+    dtype = torch.get_autocast_dtype("cpu")
+    input, weight, bias = (  # noqa: A001  # torch's name for it.
+        tensor.to(dtype) if tensor is not None and tensor.is_floating_point() and tensor.dtype != torch.float64 else tensor
+        for tensor in (input, weight, bias)
+    )
+    return input, weight, bias
