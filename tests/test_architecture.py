@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 # A part, a module or a folder directly under the package, may import itself and what stands before it.
 LAYERS = ("errors", "geometry", "validate", "engine", "layout", "launch", "autograd", "functional", "nn")
 # Beside the layers: what each may import of the package. No layer may import them.
-ASIDE = {"reference": {"geometry"}}
+ASIDE = {"reference": {"geometry"}, "cli": {"engine"}}
 # The package's own __init__ gathers the public names.
 ROOT = "__init__"
 
@@ -30,6 +30,7 @@ FORBIDDEN = {
     "autograd": {"numpy"},
     "functional": {"numpy"},
     "nn": {"numpy"},
+    "cli": {"numpy", "torch"},
 }
 
 

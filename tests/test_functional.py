@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as torch_functional
-from tolerance import assert_within, bound
 
 import tatamu
 from tatamu import functional, launch
+from tolerance import assert_within, bound
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 COMPLEX = (torch.complex32, torch.complex64, torch.complex128)
@@ -25,7 +25,7 @@ def randn(*size: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
 
 
 def judge(
-    input: torch.Tensor,  # noqa: A002  # torch's name for it.
+    input: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     absolute: bool = False,
@@ -33,11 +33,15 @@ def judge(
 ) -> torch.Tensor:
     """torch's convolution in double precision; of the absolute values to have the magnitude of the terms."""
     wide = torch.complex128 if input.is_complex() else torch.float64
-    operands = [None if t is None else (t.to(wide).abs() if absolute else t.to(wide)) for t in (input, weight, bias)]
+    operands = [
+        None if t is None else (t.to(wide).abs() if absolute else t.to(wide)) for t in (input, weight, bias)
+    ]
     return torch_functional.conv2d(*operands, **arguments)
 
 
-def assert_right(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, **arguments: Any) -> None:  # noqa: A002  # torch's name for it.
+def assert_right(
+    input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, **arguments: Any
+) -> None:
     actual = tatamu.conv2d(input, weight, bias, **arguments)
     assert actual.dtype == input.dtype
     expected = judge(input, weight, bias, **arguments)
@@ -164,17 +168,26 @@ def test_memory_formats_of_results_are_torchs(in_layout: int, weight_layout: int
 
 @pytest.mark.parametrize(
     "sizes",
-    [((2, 1, 5, 6), (3, 1, 3, 3)), ((2, 4, 5, 6), (3, 4, 1, 1)), ((2, 4, 1, 1), (3, 4, 1, 1)), ((0, 4, 5, 6), (3, 4, 3, 3))],
+    [
+        ((2, 1, 5, 6), (3, 1, 3, 3)),
+        ((2, 4, 5, 6), (3, 4, 1, 1)),
+        ((2, 4, 1, 1), (3, 4, 1, 1)),
+        ((0, 4, 5, 6), (3, 4, 3, 3)),
+    ],
     ids=["one channel", "one tap", "one pixel", "no images"],
 )
 @pytest.mark.parametrize("which", ["neither", "input", "weight", "both"])
-def test_ambiguous_memory_formats_are_resolved_as_torchs(sizes: tuple[tuple[int, ...], ...], which: str) -> None:
+def test_ambiguous_memory_formats_are_resolved_as_torchs(
+    sizes: tuple[tuple[int, ...], ...], which: str
+) -> None:
     image, weight = (randn(*size) for size in sizes)
     if which in ("input", "both"):
         image = image.to(memory_format=torch.channels_last)
     if which in ("weight", "both"):
         weight = weight.to(memory_format=torch.channels_last)
-    assert same_format(tatamu.conv2d(image, weight, padding=1), torch_functional.conv2d(image, weight, padding=1))
+    assert same_format(
+        tatamu.conv2d(image, weight, padding=1), torch_functional.conv2d(image, weight, padding=1)
+    )
 
 
 def test_lazily_conjugated_and_negated_operands() -> None:
@@ -184,12 +197,16 @@ def test_lazily_conjugated_and_negated_operands() -> None:
     torch.testing.assert_close(tatamu.conv2d(image.conj(), weight.conj()), expected)
     negated = image.conj().imag
     assert negated.is_neg()
-    torch.testing.assert_close(tatamu.conv2d(negated, weight.real), torch_functional.conv2d(-image.imag, weight.real))
+    torch.testing.assert_close(
+        tatamu.conv2d(negated, weight.real), torch_functional.conv2d(-image.imag, weight.real)
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_autocast(dtype: torch.dtype) -> None:
-    image, weight, bias = (randn(*size).float().requires_grad_() for size in ((1, 2, 5, 5), (3, 2, 3, 3), (3,)))
+    image, weight, bias = (
+        randn(*size).float().requires_grad_() for size in ((1, 2, 5, 5), (3, 2, 3, 3), (3,))
+    )
     with torch.autocast("cpu", dtype=dtype):
         output = tatamu.conv2d(image, weight, bias)
         assert output.dtype == dtype
@@ -198,14 +215,16 @@ def test_autocast(dtype: torch.dtype) -> None:
         with pytest.raises(RuntimeError, match="should be the same"):
             tatamu.conv2d(image.double(), weight, None)
     assert torch.equal(output, tatamu.conv2d(image.to(dtype), weight.to(dtype), bias.to(dtype)))
-    assert all(grad.dtype == torch.float32 for grad in torch.autograd.grad(output.sum(), (image, weight, bias)))
+    assert all(
+        grad.dtype == torch.float32 for grad in torch.autograd.grad(output.sum(), (image, weight, bias))
+    )
 
 
 def test_autocast_off_the_cpu_leaves_meta_tensors_alone() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert tatamu.conv2d(torch.empty(1, 2, 5, 5, device="meta"), torch.empty(3, 2, 3, 3, device="meta")).dtype == (
-            torch.float32
-        )
+        assert tatamu.conv2d(
+            torch.empty(1, 2, 5, 5, device="meta"), torch.empty(3, 2, 3, 3, device="meta")
+        ).dtype == (torch.float32)
 
 
 def test_inference_mode() -> None:

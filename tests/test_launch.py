@@ -11,10 +11,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch import Tensor
+from torch.utils import deterministic
 
 from engine.calls import poisoned_workspaces
 from engine.cases import COMPLEX, FLOATS, INTEGERS, Arrangement, Case, Operands, cases
-from engine.judges import assert_right, exact, reference_results, torch_forward
+from engine.judges import assert_right, bits, exact, reference_results, torch_forward
 from tatamu import launch
 from tatamu.engine import execute
 from tatamu.engine.runtime import memory, threads
@@ -27,7 +28,7 @@ def poisoned() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)  # With it, `fill_uninitialized_memory` counts, and is on.
     try:
-        assert torch.utils.deterministic.fill_uninitialized_memory
+        assert deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # A property of the module.
         with poisoned_workspaces():
             yield
     finally:
@@ -56,7 +57,8 @@ def test_unwritten_memory_would_be_noticed() -> None:
         assert torch.empty(2, 3, 4, 5, dtype=torch.complex32).real.isnan().all()
         assert torch.empty(2, 3, 4, 5, dtype=torch.bfloat16, memory_format=torch.channels_last).isnan().all()
         with memory.workspace(64) as address:
-            assert torch.frombuffer(bytearray(ctypes.string_at(address, 64)), dtype=torch.float32).isnan().all()
+            content = bytearray(ctypes.string_at(address, 64))
+        assert torch.frombuffer(content, dtype=torch.float32).isnan().all()
 
 
 @pytest.mark.parametrize("dtype", [*FLOATS, *COMPLEX], ids=str)
@@ -76,7 +78,7 @@ def test_every_pass(case: Case, dtype: torch.dtype) -> None:
 @settings(max_examples=15)
 @given(case=cases)
 def test_integers_wrap_around(case: Case, dtype: torch.dtype) -> None:
-    """Both judges compute in 64 bits and wrap as the dtype does: the low bits of a sum depend on no higher ones."""
+    """The judges compute in 64 bits and wrap afterwards: low bits of a sum depend on no higher ones."""
     it = case.operands(dtype)
     with poisoned():
         result = launch.forward(it.input, it.weight, it.bias, it.geometry.convolution)
@@ -165,7 +167,9 @@ NON_FINITE = [
 @pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
 @pytest.mark.parametrize("special", [torch.nan, torch.inf, -torch.inf, 3e37])
 @pytest.mark.parametrize("geometry", NON_FINITE, ids=range(len(NON_FINITE)))
-def test_non_finite_results_are_where_torchs_are(geometry: Geometry, special: float, channels_last: bool) -> None:
+def test_non_finite_results_are_where_torchs_are(
+    geometry: Geometry, special: float, channels_last: bool
+) -> None:
     """Positive numbers, so that a sum overflows in every order of adding or in none."""
     x, w = torch.rand(geometry.input_size), torch.rand(geometry.weight_size) + 0.5
     if special == 3e37:
@@ -213,8 +217,3 @@ def test_the_number_of_threads_changes_no_bit_of_larger_layers(geometry: Geometr
         torch.set_num_threads(count)
         for name, result in launched(it).items():
             assert torch.equal(bits(result), bits(expected[name])), f"{name} on {count} threads"
-
-
-def bits(tensor: Tensor) -> Tensor:
-    """The bytes of a tensor, in the order of its elements."""
-    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).contiguous().view(torch.uint8)

@@ -1,4 +1,4 @@
-"""tatamu (畳む, to fold): torch.nn.Conv2d from scratch, on machine code that it generates itself at run time."""
+"""tatamu (畳む, to fold): torch.nn.Conv2d from scratch, on machine code that it generates itself."""
 
 from tatamu import functional
 from tatamu.errors import TatamuError

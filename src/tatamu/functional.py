@@ -20,7 +20,7 @@ _resolved: dict[object, tuple[Convolution, tuple[Any, ...]]] = {}
 
 
 def conv2d(
-    input: Tensor,  # noqa: A002  # torch's name for it.
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: int | tuple[int, ...] = 1,
@@ -31,32 +31,35 @@ def conv2d(
     """Convolve an input with a weight, as `torch.nn.functional.conv2d` does.
 
     Args:
-        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU; floats of 16 to 64 bits, complex numbers
-            of such parts, integers of 8 to 64 bits and uint8 (they wrap around).
+        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU; floats of 16 to 64 bits,
+            complex numbers of such parts, integers of 8 to 64 bits and uint8 (they wrap around).
         weight: (O, C / groups, kh, kw), of the same dtype.
         bias: (O,), of the same dtype, or None.
         stride: pixels from one output to the next, one int or (height, width).
-        padding: zeros around the image, in pixels: one int, (height, width), ((top, bottom), (left, right)), or
+        padding: zeros around the image, in pixels: one int, (height, width), ((top, bottom), (left, right)),
+            or
             'valid': none;
             'same': an output as large as the input; for stride 1 only, the odd pixel at the bottom or right;
-            'same_upper', 'same_lower': ceil(size / stride) outputs for any stride, the odd pixel at the end (Keras',
-            TensorFlow's and JAX's 'same', ONNX's SAME_UPPER) or at the beginning (SAME_LOWER).
+            'same_upper', 'same_lower': ceil(size / stride) outputs for any stride, the odd pixel at the end
+            (Keras', TensorFlow's and JAX's 'same', ONNX's SAME_UPPER) or at the beginning (SAME_LOWER).
         dilation: pixels from one tap of the kernel to the next, one int or (height, width).
-        groups: number of groups the channels are divided into; each output channel sees those of its own group.
+        groups: number of groups the channels are divided into; each output channel sees those of its own
+            group.
 
     Returns:
-        (N, O, Ho, Wo), or (O, Ho, Wo) for one image, where
-        Ho = floor((H + top + bottom - dilation·(kh - 1) - 1) / stride) + 1, and Wo likewise. channels_last if input or
-        weight is. Without input channels it has no output channels either, as in torch.
+        (N, O, Ho, Wo), or (O, Ho, Wo) for one image, where Ho = floor((H + top + bottom - dilation·(kh - 1) -
+        1) / stride) + 1, and Wo likewise. channels_last if input or weight is. Without input channels it has
+        no output channels either, as in torch.
 
     Raises:
-        TatamuError: a mistake in the arguments; `tatamu.errors` has a class for each, a subclass of what torch raises.
+        TatamuError: a mistake in the arguments; `tatamu.errors` has a class for each, a subclass of what
+            torch raises.
     """
     return convolution(input, weight, bias, stride, padding, dilation, groups, "zeros")
 
 
 def convolution(
-    input: Tensor,  # noqa: A002  # torch's name for it.
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: int | tuple[int, ...],
@@ -65,7 +68,7 @@ def convolution(
     groups: int,
     padding_mode: str,
 ) -> Tensor:
-    """`conv2d` with the pixels outside the image read in a padding mode: 'zeros', 'reflect', 'replicate' or 'circular'.
+    """`conv2d` with a padding mode: 'zeros', 'reflect', 'replicate' or 'circular'.
 
     Raises:
         TatamuError: as `conv2d`.
@@ -73,28 +76,33 @@ def convolution(
     if not torch.compiler.is_dynamo_compiling():
         if has_torch_function_variadic(input, weight, bias):
             output: Tensor = handle_torch_function(
-                convolution, (input, weight, bias), input, weight, bias, stride, padding, dilation, groups, padding_mode
+                convolution,
+                (input, weight, bias),
+                input,
+                weight,
+                bias,
+                stride,
+                padding,
+                dilation,
+                groups,
+                padding_mode,
             )
             return output
         if eager.is_plain(input, weight) if bias is None else eager.is_plain(input, weight, bias):
+            if torch.is_autocast_enabled("cpu"):
+                input, weight, bias = _autocast(input, weight, bias)  # noqa: A001 - torch's name for it.
             return _plain(input, weight, bias, stride, padding, dilation, groups, padding_mode)
     operands.check_kind(input, weight, bias)
-    input, weight, bias = _autocast(input, weight, bias)  # noqa: A001  # torch's name for it.
-    resolved = _resolve(input, weight, bias, stride, padding, dilation, groups, padding_mode)
-    return _shaped(operators.convolution, input, weight, bias, resolved)
+    tensors = _autocast(input, weight, bias)
+    resolved = _resolve(*tensors, stride, padding, dilation, groups, padding_mode)
+    return _shaped(operators.convolution, *tensors, resolved)
 
 
-def _plain(
-    input: Tensor,  # noqa: A002  # torch's name for it.
-    weight: Tensor,
-    bias: Tensor | None,
-    *arguments: Any,
-) -> Tensor:
+def _plain(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     """The usual call. Sizes are known, so what the arguments resolve to is looked up."""
-    if torch.is_autocast_enabled("cpu"):
-        input, weight, bias = _autocast(input, weight, bias)  # noqa: A001  # torch's name for it.
     shape = input.shape
-    key = shape, weight.shape, None if bias is None else (bias.shape, bias.dtype), arguments, input.dtype, weight.dtype
+    biased = None if bias is None else (bias.shape, bias.dtype)
+    key = shape, weight.shape, biased, arguments, input.dtype, weight.dtype
     try:
         found = _resolved.get(key)
     except TypeError:  # A list, which cannot be hashed, or nothing that an argument can be.
@@ -111,7 +119,7 @@ def _plain(
     return eager.convolution(input, weight, bias, resolved)
 
 
-def _resolve(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Convolution:  # noqa: A002  # torch's name for it.
+def _resolve(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Convolution:
     resolved = validate.resolve(input.shape, weight.shape, None if bias is None else bias.shape, *arguments)
     operands.check_dtypes(input, weight, bias)
     return resolved
@@ -124,7 +132,7 @@ def _remember(key: object, resolved: Convolution, arguments: tuple[Any, ...]) ->
 
 
 def _check_types(arguments: tuple[Any, ...], known: tuple[Any, ...]) -> None:
-    """1, 1.0 and True are one key, but of different types: complain of what is equal to arguments known to be right.
+    """1, 1.0 and True are one key, but not one type: complain of what only equals the known arguments.
 
     A layer passes the same objects each time, which is settled by looking at their identity.
     """
@@ -143,25 +151,25 @@ def _is_exact(value: object) -> bool:
 
 def _shaped(
     compute: Callable[[Tensor, Tensor, Tensor | None, Convolution], Tensor],
-    input: Tensor,  # noqa: A002  # torch's name for it.
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     resolved: Convolution,
 ) -> Tensor:
-    """Give a single image a batch to be computed in, and an input without channels torch's output, which has none."""
+    """One image is computed as a batch; without input channels the output has none either, as in torch."""
     if input.dim() == 3:
         return _shaped(compute, input.unsqueeze(0), weight, bias, resolved).squeeze(0)
     output = compute(input, weight, bias, resolved)
     return output.narrow(1, 0, 0) if input.shape[1] == 0 else output
 
 
-def _autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:  # noqa: A002  # torch's name for it.
-    """The operands as torch.autocast wants a convolution's: of its dtype, all but those in float64 and not in floats."""
+def _autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The operands as torch.autocast wants them: of its dtype, all but those in float64 or not in floats."""
     if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return input, weight, bias
     dtype = torch.get_autocast_dtype("cpu")
-    input, weight, bias = (  # noqa: A001  # torch's name for it.
-        tensor.to(dtype) if tensor is not None and tensor.is_floating_point() and tensor.dtype != torch.float64 else tensor
-        for tensor in (input, weight, bias)
-    )
-    return input, weight, bias
+    return _cast(input, dtype), _cast(weight, dtype), None if bias is None else _cast(bias, dtype)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() and tensor.dtype != torch.float64 else tensor

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 
-def suggest_channels_last(input: Tensor, weight: Tensor) -> bool:  # noqa: A002  # torch's name for it.
-    """Whether a convolution's output and gradients are channels_last: if input or weight is, and the batch not empty.
+def suggest_channels_last(input: Tensor, weight: Tensor) -> bool:
+    """Whether output and gradients are channels_last: if input or weight is, and the batch not empty.
 
-    It is a matter of the strides alone, as in torch, where those of a dimension of one element count too: a tensor of one
-    channel that was made channels_last still says so, and one that was not does not.
+    It is a matter of the strides alone, as in torch, where those of a dimension of one element count too: a
+    tensor of one channel that was made channels_last still says so, and one that was not does not.
     """
     if input.shape[0] == 0:
         return False
@@ -25,7 +25,7 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 
 
 def _is_channels_last(size: Sequence[int], stride: Sequence[int]) -> bool:
-    """Whether the strides grow in the order C, W, H, N; gaps are allowed, so slices of such a tensor count too."""
+    """Whether strides grow in the order C, W, H, N; with gaps too, as slices of such a tensor have them."""
     if stride[1] == 0 or stride[3] < stride[1]:
         return False  # The second is every contiguous image, settled at once.
     least = 0

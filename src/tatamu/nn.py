@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -17,18 +18,20 @@ __all__ = ["Conv2d", "LazyConv2d"]
 
 
 class Conv2d(torch.nn.Conv2d):
-    """`torch.nn.Conv2d` on kernels of its own; what takes, holds, saves or asks for one of torch's takes this one.
+    """`torch.nn.Conv2d` on kernels of its own; what takes, saves or asks for one of torch's takes this one.
 
-    From (N, C, H, W) to (N, O, Ho, Wo), or from (C, H, W) to (O, Ho, Wo). Parameters start out bit for bit as torch's
-    would with the same seed, and attributes changed after construction take effect at the next call.
+    From (N, C, H, W) to (N, O, Ho, Wo), or from (C, H, W) to (O, Ho, Wo). Parameters start out bit for bit as
+    torch's would with the same seed, and attributes changed after construction take effect at the next call.
 
     Args:
-        padding: as in torch, or ((top, bottom), (left, right)) in pixels, or, with any stride, 'same_upper' (the 'same' of
-            Keras, TensorFlow and JAX) or 'same_lower': ceil(size / stride) outputs; see `tatamu.conv2d`.
+        padding: as in torch, or ((top, bottom), (left, right)) in pixels, or, with any stride, 'same_upper'
+            (the 'same' of Keras, TensorFlow and JAX) or 'same_lower': ceil(size / stride) outputs; see
+            `tatamu.conv2d`.
 
     Raises:
-        TatamuError: a mistake in the arguments, now or at a call; `tatamu.errors` has a class for each, a subclass of what
-            torch raises. An error at a call names the layer, with its path in the model that is running.
+        TatamuError: a mistake in the arguments, now or at a call; `tatamu.errors` has a class for each, a
+            subclass of what torch raises. An error at a call names the layer, with its path in the model that
+            is running.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Conv2d(torch.nn.Conv2d):
             dilation,
             groups,
             bias,
-            padding_mode,
+            padding_mode,  # type: ignore[arg-type]  # `validate` has found it among torch's.
             device,
             dtype,
         )
@@ -67,16 +70,17 @@ class Conv2d(torch.nn.Conv2d):
     def _set_reversed_padding(self, padding: PaddingArgument) -> None:
         """Set torch's attribute for code that pads before the layer: (left, right, top, bottom).
 
-        With a stride, 'same_upper' and 'same_lower' depend on the input's size. Then there is no such attribute: code that
-        asks for it stops, where wrong amounts would go unnoticed.
+        With a stride, 'same_upper' and 'same_lower' depend on the input's size. Then there is no such
+        attribute: code that asks for it stops, where wrong amounts would go unnoticed.
         """
         if isinstance(padding, str) and self.stride != (1, 1):
             del self._reversed_padding_repeated_twice
             return
-        rows, columns = resolve_padding(padding, self.kernel_size, (1, 1), self.dilation, (1, 1))
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        rows, columns = resolve_padding(padding, (kh, kw), (1, 1), (dh, dw), (1, 1))
         self._reversed_padding_repeated_twice = [*columns, *rows]
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch's name for it.
+    def forward(self, input: Tensor) -> Tensor:
         """The convolution of a batch or a single image."""
         try:
             return self._conv_forward(input, self.weight, self.bias)
@@ -85,14 +89,15 @@ class Conv2d(torch.nn.Conv2d):
                 error.locate(_described(self))
             raise
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002  # torch's name for it.
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Where torch's subclasses put other weights in."""
+        padding: Any = self.padding  # torch declares it without ours.
         return convolution(
-            input, weight, bias, self.stride, self.padding, self.dilation, self.groups, self.padding_mode
+            input, weight, bias, self.stride, padding, self.dilation, self.groups, self.padding_mode
         )
 
 
-class LazyConv2d(torch.nn.LazyConv2d, Conv2d):
+class LazyConv2d(torch.nn.LazyConv2d, Conv2d):  # type: ignore[misc]  # torch's own bases disagree, too.
     """`torch.nn.LazyConv2d`: learns in_channels from its first input, and is a `Conv2d` from then on."""
 
     cls_to_become = Conv2d
@@ -107,11 +112,19 @@ def _is_ours(padding: object) -> bool:
 
 def _described(layer: torch.nn.Module) -> str:
     """The layer, with its path in the outermost module that is now running and holds it."""
+    # torch's compiler, where it is loaded, compiles what runs outside its graphs too, and cannot walk frames.
+    compiling = "torch._dynamo" in sys.modules
+    find = torch.compiler.disable(_path) if compiling else _path  # type: ignore[no-untyped-call]  # torch's.
+    path = find(layer)
+    return f"layer {path!r}, {layer}" if path else f"layer {layer}"
+
+
+def _path(layer: torch.nn.Module) -> str:
     path = ""
-    frame = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None:
         module = frame.f_locals.get("self")
         if isinstance(module, torch.nn.Module) and module is not layer:
             path = next((name for name, held in module.named_modules() if held is layer), path)
         frame = frame.f_back
-    return f"layer {path!r}, {layer}" if path else f"layer {layer}"
+    return path

@@ -1,7 +1,7 @@
-"""Whether arguments make a convolution. Pure checks on integers and strings: nothing is computed, no tensor is seen.
+"""Whether arguments make a convolution. Checks on integers and strings alone: no tensor is seen.
 
-The order of the checks is torch's, so that of two mistakes the same one is reported. Sizes may be symbolic integers: they
-are compared, which puts a guard on them, but never hashed.
+The order of the checks is torch's, so that of two mistakes the same one is reported. Sizes may be symbolic
+integers: they are compared, which puts a guard on them, but never hashed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def layer(
     groups: int,
     padding_mode: object,
 ) -> None:
-    """Check what torch checks when a layer is made; everything else is checked at its first call, as in torch.
+    """Check what torch checks when a layer is made; the rest is checked at its first call, as in torch.
 
     Raises:
         TatamuError: the first of the rules that is broken; `errors` has a class for each.
@@ -84,7 +84,9 @@ def arguments(stride: object, padding: object, dilation: object, groups: object)
     """
     for name, value in (("stride", stride), ("dilation", dilation)):
         _check_type(name, value, _PAIR, _is_ints(value))
-    _check_type("padding", padding, _PADDING, isinstance(padding, str) or _is_ints(padding) or _is_sides(padding))
+    _check_type(
+        "padding", padding, _PADDING, isinstance(padding, str) or _is_ints(padding) or _is_sides(padding)
+    )
     _check_type("groups", groups, "an int", _is_int(groups))
 
 
@@ -111,7 +113,8 @@ def resolve(
     arguments(stride, padding, dilation, groups)
     mode(padding_mode)
     if len(input_size) not in (3, 4):
-        # torch pads before it looks at the convolution, and padding has its own class; with 1-D it has not got that far.
+        # torch pads before it looks at the convolution, and padding has its own class; with 1-D it has not
+        # got that far.
         if padding_mode != "zeros" and len(input_size) != 1:
             raise errors.PaddedInputDimensionsError.of(input_size, padding_mode)
         raise errors.InputDimensionsError.of(input_size)

@@ -68,7 +68,9 @@ def new_result(which: str, operands: Operands, channels_last: bool) -> Tensor:
     }[which]
     poison = torch.nan if dtype.is_floating_point or dtype.is_complex else 77
     result = torch.full(size, poison, dtype=dtype)
-    return result.contiguous(memory_format=torch.channels_last) if channels_last and len(size) == 4 else result
+    return (
+        result.contiguous(memory_format=torch.channels_last) if channels_last and len(size) == 4 else result
+    )
 
 
 def lower(which: str, operands: Operands, result: Tensor, target: Target) -> Lowered:
@@ -100,14 +102,16 @@ def read_by(which: str, operands: Operands) -> tuple[Tensor, Tensor | None, Tens
             return operands.grad_output, None, None
 
 
-def run(which: str, operands: Operands, target: Target, *, channels_last: bool = False, threads: int = 1) -> Tensor:
+def run(
+    which: str, operands: Operands, target: Target, *, channels_last: bool = False, threads: int = 1
+) -> Tensor:
     """One pass; its result and its workspace were poisoned."""
     operands = resolved(operands)
     result = new_result(which, operands, channels_last)
-    addresses = [0 if t is None else t.data_ptr() for t in read_by(which, operands)]
+    source, second, bias = (0 if t is None else t.data_ptr() for t in read_by(which, operands))
     call = Call(lower(which, operands, result, target), target)
     with poisoned_workspaces():
-        call.run(*addresses, result.data_ptr(), threads)
+        call.run(source, second, bias, result.data_ptr(), threads)
     return result
 
 
@@ -122,7 +126,7 @@ def poisoned_workspaces() -> Iterator[None]:
             ctypes.memset(address, 0xFF, size)
             yield address
 
-    memory.workspace = workspace  # type: ignore[assignment]  # The same but for the poison.
+    memory.workspace = workspace
     try:
         yield
     finally:

@@ -14,9 +14,9 @@ _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 class Arena:
     """`size` bytes, rounded up to pages, with a forbidden page before and another behind.
 
-    One buffer lies in it at a time, flush with either page. What is left of the arena beside the buffer may be
-    touched without a fault, so it holds a pattern that `untouched` looks for: writes are noticed there too,
-    and reads by the other placement.
+    One buffer lies in it at a time, flush with either page. What is left of the arena beside the buffer may
+    be touched without a fault, so it holds a pattern that `untouched` looks for: writes are noticed there
+    too, and reads by the other placement.
     """
 
     def __init__(self, size: int) -> None:

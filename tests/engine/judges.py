@@ -25,6 +25,12 @@ def exact(tensor: Tensor) -> Tensor:
     return plain.to(torch.float64 if plain.is_floating_point() else torch.int64)
 
 
+def bits(tensor: Tensor) -> Tensor:
+    """The bytes of a tensor, in the order of its elements."""
+    parts = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return parts.clone(memory_format=torch.contiguous_format).view(torch.uint8)
+
+
 def padded(x: Tensor, geometry: Geometry) -> Tensor:
     """The input as torch pads it (integers as NumPy does: torch does not pad them in every mode)."""
     (top, bottom), (left, right) = geometry.padding
@@ -44,7 +50,8 @@ def torch_forward(geometry: Geometry, x: Tensor, w: Tensor, b: Tensor | None) ->
 
 def torch_results(geometry: Geometry, x: Tensor, w: Tensor, b: Tensor | None, gy: Tensor) -> Results:
     """All four passes by torch, in the dtype of the operands."""
-    x, w = (t.detach().clone().requires_grad_() for t in (x, w))
+    # Contiguous, because torch's own backward refuses some permuted weights.
+    x, w = (t.clone(memory_format=torch.contiguous_format).requires_grad_() for t in (x, w))
     y = torch_forward(geometry, x, w, b)
     gx, gw = torch.autograd.grad(y, (x, w), gy)
     return {"forward": y.detach(), "grad_input": gx, "grad_weight": gw, "grad_bias": gy.sum((0, 2, 3))}
@@ -57,9 +64,7 @@ def reference_results(geometry: Geometry, x: Tensor, w: Tensor, b: Tensor | None
         "forward": torch.from_numpy(
             reference.forward(x.numpy(), w.numpy(), None if b is None else b.numpy(), how)
         ),
-        "grad_input": torch.from_numpy(
-            reference.grad_input(gy.numpy(), w.numpy(), geometry.input_size, how)
-        ),
+        "grad_input": torch.from_numpy(reference.grad_input(gy.numpy(), w.numpy(), geometry.input_size, how)),
         "grad_weight": torch.from_numpy(
             reference.grad_weight(gy.numpy(), x.numpy(), geometry.weight_size, how)
         ),

@@ -7,8 +7,9 @@ The batch (B of them) is folded into a dimension that the map keeps apart anyway
     only the weights            output channels, inside each group
     both                        the groups
 
-and the same for the gradients, whose operands and result change places. A rule takes the operator itself, what torch tells
-about the batch, and the operator's arguments; it returns the result and the dimension of the batch in it.
+and the same for the gradients, whose operands and result change places. A rule takes the operator itself,
+what torch tells about the batch, and the operator's arguments; it returns the result and the dimension of the
+batch in it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def convolution(
     operator: Operator,
     info: BatchInfo,
     dims: Dims,
-    input: Tensor,  # noqa: A002  # torch's name for it.
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     stride: Sequence[int],
@@ -53,7 +54,9 @@ def convolution(
             output = operator(input, weight, common_bias, *arguments, groups, padding_mode).unsqueeze(0)
         else:
             images = _into(input.movedim(input_dim, 0), 0)
-            output = _out_of(operator(images, weight, common_bias, *arguments, groups, padding_mode), 0, batch)
+            output = _out_of(
+                operator(images, weight, common_bias, *arguments, groups, padding_mode), 0, batch
+            )
         if bias is not None and bias_dim is not None:
             output = output + bias.movedim(bias_dim, 0)[:, None, :, None, None]
         return output, 0
@@ -63,7 +66,9 @@ def convolution(
     if input_dim is None:
         weights = _into_groups(weight, 0, groups)
         biases = None if bias is None else _into_groups(bias, 0, groups)
-        return _out_of_groups(operator(input, weights, biases, *arguments, groups, padding_mode), 1, groups, batch), 0
+        return _out_of_groups(
+            operator(input, weights, biases, *arguments, groups, padding_mode), 1, groups, batch
+        ), 0
     images, weights = _into(input.movedim(input_dim, 0), 1), _into(weight, 0)
     biases = None if bias is None else _into(bias, 0)
     return _out_of(operator(images, weights, biases, *arguments, groups * batch, padding_mode), 1, batch), 0
@@ -106,7 +111,7 @@ def grad_weight(
     info: BatchInfo,
     dims: Dims,
     grad_output: Tensor,
-    input: Tensor,  # noqa: A002  # torch's name for it.
+    input: Tensor,
     weight_size: Sequence[int],
     stride: Sequence[int],
     padding: Sequence[int],
@@ -159,7 +164,7 @@ def _out_of(tensor: Tensor, dim: int, batch: int) -> Tensor:
 
 
 def _into_groups(tensor: Tensor, dim: int, groups: int) -> Tensor:
-    """Fold dimension 0, the batch, into dimension `dim` of what is left, inside each of the groups it consists of."""
+    """Fold dimension 0, the batch, into dimension `dim` of what is left, inside each of its groups."""
     batch, *size = tensor.shape
     grouped = tensor.reshape(batch, *size[:dim], groups, size[dim] // groups, *size[dim + 1 :])
     size[dim] *= batch

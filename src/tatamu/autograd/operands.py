@@ -8,7 +8,8 @@ from torch import Tensor
 from tatamu import errors
 
 DTYPES = (
-    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex32, torch.complex64, torch.complex128,
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+    torch.complex32, torch.complex64, torch.complex128,
     torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8,
 )  # fmt: skip
 
@@ -16,7 +17,7 @@ DTYPES = (
 _DEVICES = ("cpu", "meta")
 
 
-def check_kind(input: object, weight: object, bias: object) -> None:  # noqa: A002  # torch's name for it.
+def check_kind(input: object, weight: object, bias: object) -> None:
     """Check that the operands are dense tensors on one device that there are kernels for.
 
     Raises:
@@ -28,7 +29,9 @@ def check_kind(input: object, weight: object, bias: object) -> None:  # noqa: A0
     tensors = []
     for name, tensor in named.items():
         if not isinstance(tensor, Tensor):
-            raise errors.ArgumentTypeError.of(name, tensor, "a Tensor or None" if name == "bias" else "a Tensor")
+            raise errors.ArgumentTypeError.of(
+                name, tensor, "a Tensor or None" if name == "bias" else "a Tensor"
+            )
         if tensor.layout != torch.strided:
             raise errors.LayoutError.of(name, str(tensor.layout))
         tensors.append(tensor)
@@ -39,7 +42,7 @@ def check_kind(input: object, weight: object, bias: object) -> None:  # noqa: A0
         raise errors.DeviceError.of_unsupported(f"{device}", _DEVICES[:1])
 
 
-def check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:  # noqa: A002  # torch's name for it.
+def check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     """Check that the operands have one dtype, one that there are kernels for.
 
     Raises:

@@ -5,6 +5,7 @@ Nothing here depends on the number of threads, so results do not either.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tatamu.engine.kernels.direct import STRETCH
@@ -13,12 +14,18 @@ from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 _TASKS_WANTED = 8
+"""Enough for a few threads to share evenly; fewer cost waiting, by a power of what is missing."""
+_WAITING_POWER = 0.2
 _PIXELS_WANTED = 320
-_PIXELS_AT_LEAST = 64
 _ROWS_AT_LEAST = 64
 _OUTER_PIXELS = 192
 _DOT_PIXELS = 1024
-_COPY_CYCLES = 4
+_COPY_CYCLES = 5
+"""Of a register that is gathered into a slab; a row costs as much again."""
+_MULTIPLY_ADDS_A_CYCLE = 2
+_LOADS_A_CYCLE = 2
+_NEAR_BYTES_A_CYCLE = 32
+_FAR_BYTES_A_CYCLE = 4
 
 
 @dataclass(frozen=True)
@@ -83,80 +90,115 @@ def _rows(m: int, choices: dict[int, int]) -> int:
     return min(choices, key=cost)
 
 
-def _form(work: Work, rows: int, lanes: int) -> Form:
-    """The form of slab that costs least, in cycles for a register of results of one channel of the source."""
-    taps = work.row_taps * work.column_taps
+@dataclass(frozen=True)
+class _Cut:
+    """A way to cut a grid into blocks, and what one channel of the source costs for a row of results."""
+
+    form: Form
+    images: int
+    block_h: int
+    block_w: int
+    slab_bytes: int
+    m_block: int
+    cycles: float
+
+
+def _splits(size: int) -> list[int]:
+    """Block heights that cut ``size`` rows evenly, the largest first."""
+    pieces = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, size)
+    return sorted({-(-size // min(n, size)) for n in pieces}, reverse=True)
+
+
+def _image_counts(work: Work) -> list[int]:
+    """How many images' pixels may be counted through together: even parts of the batch."""
     pixels = work.grid_h * work.grid_w
-    products = -(-work.m // rows) * rows * taps / 2
-    whole = pixels if work.grid_h > 1 and pixels <= _PIXELS_WANTED else max(pixels, _PIXELS_WANTED)
-    idle = -(-whole // lanes) * lanes / whole
-    costs = {Form.ALIGNED: work.column_taps * _COPY_CYCLES + products * idle}
-    if work.gap is not None and work.grid_w <= _PIXELS_WANTED:
-        wider = (work.grid_w + work.gap) / work.grid_w
-        costs[Form.GAPPED] = (_COPY_CYCLES + products) * wider
-    if work.images_follow and work.batch > 1 and pixels <= _PIXELS_WANTED:
-        costs[Form.COPIED] = taps * _COPY_CYCLES + products
-    return min(costs, key=costs.__getitem__)
+    if not work.images_follow or pixels > _PIXELS_WANTED:
+        return []
+    return [n for n in _splits(work.batch) if 1 < n <= 2 * _PIXELS_WANTED // pixels]
+
+
+def _step_cycles(rows: int, vectors: int) -> float:
+    """Cycles of one step of a register tile: bound by multiply-adds, or by loads.
+
+    A step loads ``rows`` scalars, two table entries, and ``vectors`` registers that mostly straddle two
+    cache lines.
+    """
+    return max(rows * vectors / _MULTIPLY_ADDS_A_CYCLE, (rows + 2 + 2 * vectors) / _LOADS_A_CYCLE + 0.5)
+
+
+def _cuts(
+    work: Work, tile: tuple[int, int], channel_block: int, lanes: int, item: int, target: Target
+) -> Iterator[_Cut]:
+    """Every way worth weighing."""
+    rows, vectors = tile
+    taps = work.row_taps * work.column_taps
+    weight_bytes = work.m * taps * item
+    far = weight_bytes * work.channels > target.l2_bytes // 2
+    weight_cycles = weight_bytes / (_FAR_BYTES_A_CYCLE if far else _NEAR_BYTES_A_CYCLE)
+    panels = -(-work.m // rows)
+
+    def cut(form: Form, copies: int, extra: int, images: int, block_h: int, parts: int) -> _Cut:
+        pixels = (images * block_h - 1) * (work.grid_w + extra) + work.grid_w
+        slots = (block_h - 1) * work.stride_h + (1 if form is Form.COPIED else work.row_span)
+        slab_bytes = channel_block * copies * images * slots * (work.grid_w + extra) * item
+        tasks = -(-work.batch // images) * work.groups * -(-work.grid_h // block_h) * parts
+        across, rest = divmod(-(-pixels // lanes), vectors)
+        steps = across * _step_cycles(rows, vectors) + (_step_cycles(rows, rest) if rest else 0)
+        row_cycles = _COPY_CYCLES * (1 + -(-(work.grid_w + extra) // lanes))
+        packing = parts * copies * images * slots * row_cycles
+        waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+        cycles = (packing + panels * taps * steps + weight_cycles) * waiting / (images * block_h)
+        return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)
+
+    most_parts = max(1, work.m // _ROWS_AT_LEAST)
+    for parts in [n for n in (1, 2, 3, 4, 6, 8) if n <= most_parts]:
+        for block_h in _splits(work.grid_h):
+            if block_h * work.grid_w > _PIXELS_WANTED * 4 and block_h > 1:
+                continue
+            yield cut(Form.ALIGNED, max(1, work.column_taps), 0, 1, block_h, parts)
+            if work.gap is not None:
+                yield cut(Form.GAPPED, 1, work.gap, 1, block_h, parts)
+        for images in _image_counts(work):
+            yield cut(Form.COPIED, max(1, taps), 0, images, work.grid_h, parts)
 
 
 def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
     """The plan of the direct (implicit GEMM) kernel."""
     choices = tiles(target)
     rows = _rows(work.m, choices)
-    lanes = target.lanes(element.compute_bytes)
+    lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     vectors = choices[rows]
     width = vectors * lanes
-    item = element.compute_bytes
     taps = max(1, work.row_taps * work.column_taps)
-    form = _form(work, rows, lanes)
 
-    # One tile's part of the slab should stay in L1 while all rows of weights pass over it.
-    tile_bytes = taps * width * item
-    channel_block = max(1, min(target.l1_bytes * 3 // 4 // tile_bytes, STRETCH // taps))
+    # One tile's part of the slab should stay in L1, and a stretch of sums in registers.
+    channel_block = max(1, min(target.l1_bytes * 3 // 4 // (taps * width * item), STRETCH // taps))
     if channel_block * 2 > work.channels:
         channel_block = work.channels
     channel_block = min(channel_block, max(1, work.channels))
-
-    def slab_bytes(block_h: int, block_w: int) -> int:
-        slots = (block_h - 1) * work.stride_h + work.row_span
-        copies = {Form.ALIGNED: max(1, work.column_taps), Form.GAPPED: 1, Form.COPIED: taps}[form]
-        return (
-            channel_block * copies * slots * (block_w + (work.gap or 0 if form is Form.GAPPED else 0)) * item
-        )
-
     budget = target.l2_bytes * 3 // 8
-    block_w = work.grid_w
-    block_h, images = max(1, min(work.grid_h, _PIXELS_WANTED // max(1, block_w))), 1
-    if form is Form.COPIED:
-        block_h, images = work.grid_h, max(1, min(work.batch, _PIXELS_WANTED // (work.grid_h * work.grid_w)))
-    else:
-        while block_h > 1 and slab_bytes(block_h, block_w) > budget:
-            block_h -= 1
-    if block_h == 1 and form is Form.ALIGNED:
-        while block_w > width and (block_w > 2 * _PIXELS_WANTED or slab_bytes(1, block_w) > budget):
+    cuts = list(_cuts(work, (rows, vectors), channel_block, lanes, item, target))
+    smallest = min(cut.slab_bytes for cut in cuts)
+    fitting = [cut for cut in cuts if cut.slab_bytes <= max(budget, smallest)]
+    best = min(fitting, key=lambda cut: cut.cycles)
+    block_w, form = best.block_w, best.form
+    if best.block_h == 1 and form is not Form.COPIED:
+        bytes_a_column = best.slab_bytes // block_w
+        while block_w > width and (block_w > 2 * _PIXELS_WANTED or bytes_a_column * block_w > budget):
             block_w = -(-(block_w // 2) // width) * width
-
-    def tasks(m_block: int) -> int:
-        blocks = -(-work.grid_h // block_h) * -(-work.grid_w // block_w)
-        return -(-work.batch // images) * work.groups * blocks * -(-work.m // m_block)
-
-    m_block = -(-work.m // rows) * rows
-    while tasks(m_block) < _TASKS_WANTED and m_block // 2 >= _ROWS_AT_LEAST:
-        m_block = -(-(m_block // 2) // rows) * rows
-    if form is not Form.COPIED:
-        while (
-            tasks(m_block) < _TASKS_WANTED and block_h > 1 and -(-block_h // 2) * block_w >= _PIXELS_AT_LEAST
-        ):
-            block_h = -(-block_h // 2)
+        if block_w < work.grid_w:
+            form = Form.ALIGNED
+    m_block = best.m_block
     # Sums wait in memory between channel blocks: they should stay in L2.
     if channel_block < work.channels:
-        most = max(1, target.l2_bytes // 3 // (images * block_h * block_w * item) // rows) * rows
-        m_block = min(m_block, most)
+        waiting = best.images * best.block_h * block_w * item
+        m_block = min(m_block, max(1, target.l2_bytes // 3 // waiting // rows) * rows)
+    block = f"{best.images}x{best.block_h}x{block_w}"
     reason = (
         f"direct: {rows}x{vectors} tile for {work.m} channels; {form.value} slabs of {channel_block} of"
-        f" {work.channels} channels; blocks of {images}x{block_h}x{block_w} results, {m_block} channels each"
+        f" {work.channels} channels; blocks of {block} results, {m_block} channels each"
     )
-    return Plan(rows, vectors, form, images, block_h, block_w, channel_block, m_block, reason)
+    return Plan(rows, vectors, form, best.images, best.block_h, block_w, channel_block, m_block, reason)
 
 
 @dataclass(frozen=True)
@@ -200,7 +242,9 @@ def plan_grad_weight(work: Work, element: ElementType, target: Target) -> GradWe
         block_w = min(block_w, max(lanes, wanted // lanes * lanes))
     slots = (block_h - 1) * work.stride_h + work.row_span
 
-    m_block = min(padded_m, max(tile_columns, most_tiles // (128 * item) // tile_columns * tile_columns))
+    m_block = min(
+        padded_m, max(tile_columns, most_tiles // (max(128, taps) * item) // tile_columns * tile_columns)
+    )
     slab_channel_bytes = work.column_taps * slots * block_w * item
     channel_block = max(
         1, min(most_tiles // (taps * m_block * item), most_tiles // max(1, slab_channel_bytes))

@@ -76,8 +76,7 @@ def lay_out(
     words = {
         Word.PITCH: pitch, Word.PLANE: plane, Word.PLANES: planes, Word.PACKS: packs, Word.SLOTS: slot_count,
         Word.SLOT_TABLE: table.append(slot_sources), Word.EXTRA_COLUMNS: extra, Word.IMAGE_PITCH: image_pitch,
-        Word.ROW_TAPS: len(rows.taps), Word.ROW_TAP_TABLE: table.append([offset for _, offset in rows.taps]),
-        Word.PRODUCTS_A_ROW_TAP: len(offsets), Word.PLACE_TABLE: table.append(places),
+        Word.ROW_TAPS: len(rows.taps), Word.TAPS_ACROSS: len(offsets), Word.PLACE_TABLE: table.append(places),
         Word.STRIDE_H: rows.stride, Word.IMAGES_A_TASK: images, Word.BLOCK_H: block_h, Word.BLOCK_W: block_w,
         **_column_words(table, gathered),
     }  # fmt: skip

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tatamu.geometry import Axis, Phase
+
+_JOB_REGISTERS = 1
+"""What a job of its own costs beside its products, as registers of results."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,38 @@ class AxisTaps:
             return self.listed[position][tap]
         at = position * self.stride + self.taps[tap][1]
         return (at,) if 0 <= at < self.size else ()
+
+
+def segments(axis: AxisTaps) -> list[AxisTaps]:
+    """The axis cut wherever a tap enters or leaves the source, each piece with the taps that it has."""
+    if axis.listed:
+        return [axis]
+    insides = [axis.inside(offset) for _, offset in axis.taps]
+    cuts = sorted({0, axis.grid, *(edge for low, high in insides if low < high for edge in (low, high))})
+    pieces = []
+    for begin, end in pairwise(cuts):
+        taps = tuple(
+            (weight, offset + begin * axis.stride)
+            for (weight, offset), (low, high) in zip(axis.taps, insides, strict=True)
+            if low <= begin and end <= high
+        )
+        first = axis.first + begin * axis.step
+        pieces.append(AxisTaps(taps, axis.stride, end - begin, axis.size, first, axis.step))
+    return pieces
+
+
+def without_idle_taps(rows: AxisTaps, columns: AxisTaps, lanes: int) -> tuple[list[AxisTaps], list[AxisTaps]]:
+    """Cut the axes where that saves more products with padding than it leaves registers half empty."""
+    choices = [(r, c) for r in ([rows], segments(rows)) for c in ([columns], segments(columns))]
+
+    def cost(choice: tuple[list[AxisTaps], list[AxisTaps]]) -> int:
+        return sum(
+            len(r.taps) * len(c.taps) * (-(-r.grid * c.grid // lanes) + _JOB_REGISTERS)
+            for r in choice[0]
+            for c in choice[1]
+        )
+
+    return min(choices, key=cost)
 
 
 def padded_source(position: int, size: int, mode: str) -> int | None:

@@ -11,8 +11,8 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue
-from tatamu.engine.kernels.ir import I1, I64, Code, IndexVariable, Int, Pointer
-from tatamu.engine.kernels.job import RowMode, Word
+from tatamu.engine.kernels.ir import I1, I64, Code, Int, Pointer
+from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job, channel_offset, define_pack_weights
@@ -23,9 +23,8 @@ from tatamu.engine.target import Target
 STRETCH = 160
 """Products that are summed in registers before they are added to the tile: bounds the rounding error."""
 
-_COUNT = 3
 TABLE_HEADER = 8
-"""Words before a thread's table of products: what it is for (job, first row, channels), its length."""
+"""Words before a thread's table of products: the job and the channels it was written for."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class DirectKernel:
                 slab = Pointer(code, code.builder.select(in_place, there.raw, gathered.raw), numbers.computed)
                 with code.when(code.builder.not_(in_place)):
                     self._gather(code, job, pack_slab, gathered, source, scratch, at, c0, present)
-                count = self._write_table(code, job, scratch.of(I64), present, at, in_place, item)
+                count = self._write_table(code, job, scratch.of(I64), present, in_place, item)
                 last = c0 + channel_block >= channels
                 first = code.select(c0.equals(0), 1, 0)
                 with code.loop(0, tile_rows) as r:
@@ -178,46 +177,35 @@ class DirectKernel:
             )  # fmt: skip
 
     def _write_table(
-        self, code: Code, job: Job, scratch: Pointer, channels: Int, at: _Place, in_place: ir.Value, item: int
+        self, code: Code, job: Job, scratch: Pointer, channels: Int, in_place: ir.Value, item: int
     ) -> Int:
-        """List (weight, slab) byte offsets of every product of a block, unless the last block's list serves.
+        """List (weight, slab) byte offsets of every product, unless the list of the last block serves.
 
-        Taps that meet nothing but padding in the whole block are left out. Returns the number of pairs.
+        Returns the number of pairs.
         """
-        count = code.variable(scratch.read_index(_COUNT))
-        place = code.select(in_place, -1 - channels, channels)
-        key = [Int(code, code.builder.ptrtoint(job.words.raw, I64)), at.line0, place]
-        same = [scratch.read_index(n).equals(part) for n, part in enumerate(key)]
-        with code.when(code.builder.not_(code.both(same[0], code.both(same[1], same[2])))):
-            self._fill_table(code, job, scratch + TABLE_HEADER, channels, at, in_place, item, count)
-            for n, part in enumerate([*key, count.now]):
+        products = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+        made_for = [
+            Int(code, code.builder.ptrtoint(job.words.raw, I64)),
+            code.select(in_place, -1 - channels, channels),
+        ]
+        same = code.both(*(scratch.read_index(n).equals(part) for n, part in enumerate(made_for)))
+        with code.when(code.builder.not_(same)):
+            for n, part in enumerate(made_for):
                 scratch.store(part.value, n)
-        return count.now
-
-    def _fill_table(
-        self, code: Code, job: Job, table: Pointer, channels: Int, at: _Place, in_place: ir.Value, item: int,
-        count: IndexVariable,
-    ) -> None:  # fmt: skip
-        count.become(0)
-        taps = job[Word.PRODUCTS_A_ROW_TAP]
-        places = job.table + job[Word.WEIGHT_TAP_TABLE]
-        across = code.select(in_place, job[Word.SOURCE_C], job[Word.PLANES] * job[Word.PLANE])
-        with code.loop(0, channels) as c, code.loop(0, job[Word.ROW_TAPS]) as i:
-            offset = job.table.read_index(job[Word.ROW_TAP_TABLE] + i)
-            top = at.line0 * job[Word.STRIDE_H] + offset
-            bottom = top + (at.lines - 1) * job[Word.STRIDE_H]
-            outside = code.builder.or_(bottom < 0, top >= job[Word.HEIGHT])
-            skipped = code.both(job[Word.ROW_MODE].equals(RowMode.ZEROS), outside)
-            with code.when(code.builder.not_(skipped)), code.loop(0, taps) as j:
-                tap = job.table.read_index(job[Word.TAP_TABLE] + i * taps + j)
+            table = scratch + TABLE_HEADER
+            places = job.table + job[Word.WEIGHT_TAP_TABLE]
+            across = code.select(in_place, job[Word.SOURCE_C], job[Word.PLANES] * job[Word.PLANE])
+            with code.loop(0, channels) as c, code.loop(0, products) as t:
+                tap = job.table.read_index(job[Word.TAP_TABLE] + t)
                 if self.packs_weights:
                     weight = (c * job[Word.PACKED_TAPS] + tap) * self.rows
                 else:
                     weight = c * job[Word.WEIGHT_C] + places.read_index(tap)
-                table.store((weight * item).value, count.now * 2)
-                place = c * across + job.table.read_index(job[Word.PLACE_TABLE] + i * taps + j)
-                table.store((place * item).value, count.now * 2 + 1)
-                count.become(count.now + 1)
+                place = c * across + job.table.read_index(job[Word.PLACE_TABLE] + t)
+                number = (c * products + t) * 2
+                table.store((weight * item).value, number)
+                table.store((place * item).value, number + 1)
+        return channels * products
 
 
 @dataclass(frozen=True)

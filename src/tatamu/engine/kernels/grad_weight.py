@@ -69,7 +69,7 @@ class GradWeightKernel:
             present = (job[Word.CHANNELS] - c0).minimum(job[Word.CHANNEL_BLOCK])
             m0 = m_block * job[Word.M_BLOCK]
             m_present = (job[Word.M] - m0).minimum(job[Word.M_BLOCK])
-            pairs = present * job[Word.ROW_TAPS] * job[Word.PRODUCTS_A_ROW_TAP]
+            pairs = present * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
             tile_rows = (pairs + (self.rows - 1)) // self.rows
             tile_columns = (m_present + (columns - 1)) // columns
 
@@ -192,7 +192,7 @@ _Accumulate = Callable[[Code, Job, _Panel, Pointer, Pointer, Pointer, Int, Point
 
 def _write_offsets(code: Code, job: Job, offsets: Pointer, channels: Int, padded: Int, item: int) -> None:
     """Byte offset in the slab of each (channel, tap); the rows that only fill a tile read the first."""
-    taps = job[Word.ROW_TAPS] * job[Word.PRODUCTS_A_ROW_TAP]
+    taps = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
     count = code.variable(0)
     with code.loop(0, channels) as c, code.loop(0, taps) as tap:
         place = c * job[Word.PLANES] * job[Word.PLANE] + job.table.read_index(job[Word.PLACE_TABLE] + tap)
@@ -218,7 +218,7 @@ def _define_store(
     parts, lanes = numbers.element.parts, numbers.lanes
     across, along, step_m, step_c = (
         job[Word.ROW_TAPS],
-        job[Word.PRODUCTS_A_ROW_TAP],
+        job[Word.TAPS_ACROSS],
         job[Word.TARGET_N],
         job[Word.TARGET_C],
     )

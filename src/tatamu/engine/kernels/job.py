@@ -75,9 +75,8 @@ class Word(IntEnum):
     """1 where the source itself can stand for the slab: a whole number of registers of its pixels."""
     # The products: which weight meets which place of the slab.
     ROW_TAPS = auto()
-    ROW_TAP_TABLE = auto()
-    """Source row minus result row times stride, for each."""
-    PRODUCTS_A_ROW_TAP = auto()
+    TAPS_ACROSS = auto()
+    """Column taps of each row tap."""
     TAP_TABLE = auto()
     """The weight's tap of each (row tap, column tap)."""
     PLACE_TABLE = auto()

@@ -109,7 +109,7 @@ class _Writer:
         if not self.numbers.target.masks:
             self._plane_by_runs(target, source, tap, channel)
             return
-        with code.either(step <= 2) as (masked, general):
+        with code.either(code.both(step >= 1, step <= 2)) as (masked, general):
             with masked:
                 with code.loop(0, slots) as slot:
                     row = Int(code, self.rows.load(slot))

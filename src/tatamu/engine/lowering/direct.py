@@ -68,7 +68,10 @@ def lower_forward(
     )
     columns = taps.forward(geometry.columns, mode)
     rows = taps.forward(geometry.rows, "zeros")
-    jobs = [(job, columns) for job in row_jobs(rows)]
+    if mode == "zeros":
+        jobs = _jobs(rows, columns, element, target)
+    else:  # Rows outside the source are other rows of it: none is idle.
+        jobs = [(job, columns) for job in row_jobs(rows)]
     interleaved = (
         source.layout(geometry.input_size) is Layout.INTERLEAVED,
         result.layout(geometry.output_size) is Layout.INTERLEAVED,
@@ -104,10 +107,10 @@ def lower_grad_input(
         None,
     )
     jobs = [
-        (job, columns)
+        job
         for rows in taps.grad_input(geometry.rows, mode)
         for columns in taps.grad_input(geometry.columns, mode)
-        for job in row_jobs(rows)
+        for job in _jobs(rows, columns, element, target)
     ]
     interleaved = (
         grad_output.layout(geometry.output_size) is Layout.INTERLEAVED,
@@ -116,6 +119,14 @@ def lower_grad_input(
     return _lower_direct(
         geometry, element, target, side, jobs, geometry.rows.output, RowMode.ZEROS, weight, interleaved
     )
+
+
+def _jobs(
+    rows: AxisTaps, columns: AxisTaps, element: ElementType, target: Target
+) -> list[tuple[Rows, AxisTaps]]:
+    """Grids of results with the same taps throughout."""
+    pieces = taps.without_idle_taps(rows, columns, target.lanes(element.compute_bytes))
+    return [(job, across) for down in pieces[0] for job in row_jobs(down) for across in pieces[1]]
 
 
 @dataclass(frozen=True)

@@ -4,45 +4,64 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 _PAGE = 1 << 12
 _HUGE_PAGE = 1 << 21
 _LARGE_RESULT = 16 << 20
-_KEPT = 4
-_MADV_HUGEPAGE = 14
+_MOST_KEPT = 4
+_MOST_KEPT_BYTES = 128 << 20
 
-# Buffers not in use, the largest last; append and pop are atomic, so no lock is held.
-_free: list[tuple[int, int, mmap.mmap]] = []
+_Buffer = tuple[int, int, mmap.mmap]
+"""Bytes, address, mapping."""
+
+# Buffers not in use, the last used last. A step on the list is atomic: no lock is held, nor lost in a fork.
+_free: list[_Buffer] = []
 
 
-def _new(size: int) -> tuple[int, int, mmap.mmap]:
-    """An anonymous mapping: (bytes, address, mapping)."""
+def _new(size: int) -> _Buffer:
+    # Private: a forked child must not write into its parent's workspace.
     mapping = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if size >= _HUGE_PAGE and hasattr(mapping, "madvise") and hasattr(mmap, "MADV_HUGEPAGE"):
-        mapping.madvise(mmap.MADV_HUGEPAGE)
-    view = ctypes.c_char.from_buffer(mapping)
-    return size, ctypes.addressof(view), mapping
+    if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # A kernel built without huge pages.
+            mapping.madvise(mmap.MADV_HUGEPAGE)
+    return size, ctypes.addressof(ctypes.c_char.from_buffer(mapping)), mapping
+
+
+def _keep(buffer: _Buffer) -> None:
+    _free.append(buffer)
+    while len(_free) > _MOST_KEPT or sum(size for size, _, _ in _free.copy()) > _MOST_KEPT_BYTES:
+        with suppress(IndexError):  # Another thread was quicker.
+            _free.pop(0)
 
 
 @contextmanager
 def workspace(size: int) -> Iterator[int]:
-    """The address of at least ``size`` bytes that belong to the caller until it leaves; contents are anything."""
+    """The address of ``size`` bytes or more that belong to the caller until it leaves; contents are anything.
+
+    Between calls four buffers of 128 MiB in all are kept at most.
+
+    Raises:
+        OSError: there is no such amount of memory.
+    """
+    buffer: _Buffer | None
     try:
         buffer = _free.pop()
     except IndexError:
         buffer = None
     if buffer is None or buffer[0] < size:
+        buffer = None  # Given back before its successor is mapped.
         buffer = _new(-(-max(size, 1) // _PAGE) * _PAGE)
     try:
         yield buffer[1]
     finally:
-        if len(_free) < _KEPT:
-            _free.append(buffer)
+        _keep(buffer)
 
 
-def _find_madvise() -> object:
+def _find_madvise() -> Callable[[int, int, int], int] | None:
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return None
     try:
         function = ctypes.CDLL(None).madvise
     except (OSError, AttributeError):
@@ -52,7 +71,7 @@ def _find_madvise() -> object:
     return function
 
 
-_madvise = _find_madvise() if hasattr(mmap, "MADV_HUGEPAGE") else None
+_madvise = _find_madvise()
 
 
 def ask_for_huge_pages(address: int, size: int) -> None:
@@ -65,4 +84,4 @@ def ask_for_huge_pages(address: int, size: int) -> None:
     begin = -(-address // _HUGE_PAGE) * _HUGE_PAGE
     end = (address + size) // _HUGE_PAGE * _HUGE_PAGE
     if end > begin:
-        _madvise(begin, end - begin, _MADV_HUGEPAGE)  # type: ignore[operator]  # None was ruled out above
+        _madvise(begin, end - begin, mmap.MADV_HUGEPAGE)

@@ -16,46 +16,53 @@ _state = {"forked": False}
 
 
 def _after_fork() -> None:
-    # libgomp's pool does not survive a fork: a child that asks for it waits for ever.
+    # The pool's threads do not survive a fork: a child that asks for them waits for ever.
     _state["forked"] = True
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _mapped_library(name: str) -> str | None:
-    """Path of a library of this process."""
+    """Path of a library of this process; None where there is none, or no /proc to see it in."""
     try:
-        with Path("/proc/self/maps").open() as maps:
-            return next((path for line in maps if (path := line.split(maxsplit=5)[-1].strip()).endswith("/" + name)), None)
+        lines = Path("/proc/self/maps").read_bytes().splitlines()
     except OSError:
         return None
+    paths = (os.fsdecode(line.split(maxsplit=5)[-1]) for line in lines)
+    return next((path for path in paths if path.endswith("/" + name)), None)
 
 
-def _do_nothing_in_parallel(*_: object) -> None:
-    raise AssertionError("one thread never enters a parallel region")
+def find_pool() -> int | None:
+    """The address of the pool's entry; None where there is none.
 
-
-_placeholder = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)(_do_nothing_in_parallel)
+    It is looked up through libtorch_cpu, so it comes from the library torch's own threads live in,
+    however many OpenMP libraries are mapped.
+    """
+    path = _mapped_library("libtorch_cpu.so")
+    if path is None:
+        return None
+    try:
+        entry = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NOW)[GOMP_PARALLEL]
+    except (OSError, AttributeError):
+        return None
+    return ctypes.cast(entry, ctypes.c_void_p).value
 
 
 @functools.lru_cache(maxsize=1)
 def has_pool() -> bool:
-    """Find the pool and make its entry known to generated code; False, with one notice, where there is none.
-
-    The symbol is looked up through libtorch_cpu, so it comes from the library torch's own threads
-    live in, however many OpenMP libraries are mapped.
-    """
-    path = _mapped_library("libtorch_cpu.so")
-    try:
-        entry = getattr(ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NOW), GOMP_PARALLEL) if path else None
-    except (OSError, AttributeError):
-        entry = None
-    found = entry is not None
-    llvm.add_symbol(GOMP_PARALLEL, ctypes.cast(entry if entry is not None else _placeholder, ctypes.c_void_p).value)
-    if not found:
-        warnings.warn("tatamu found no OpenMP library behind torch and computes on one thread.", RuntimeWarning, stacklevel=2)
-    return found
+    """Make the pool's entry known to generated code; False, with one notice, where there is none."""
+    entry = find_pool()
+    if entry is not None:
+        llvm.add_symbol(GOMP_PARALLEL, entry)
+        return True
+    # The name must mean something for kernels to link; one thread never calls it.
+    llvm.add_symbol(GOMP_PARALLEL, ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value)
+    warnings.warn(
+        "tatamu found no OpenMP library behind torch and computes on one thread", RuntimeWarning, stacklevel=2
+    )
+    return False
 
 
 def usable(wanted: int) -> int:

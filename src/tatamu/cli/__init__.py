@@ -1,0 +1,1 @@
+"""The `tatamu` command: one file per subcommand."""

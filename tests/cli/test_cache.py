@@ -1,0 +1,64 @@
+"""`tatamu cache`, as the command line calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tatamu.cli.main import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TATAMU_CACHE_DIR", str(tmp_path))
+    (tmp_path / "f32_direct-1.o").write_bytes(bytes(1200))
+    (tmp_path / "left_behind.new").write_bytes(bytes(34))
+    (tmp_path / "notes.txt").write_text("the user's")
+    return tmp_path
+
+
+def test_it_shows_what_there_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out == f"{folder}: 2 compiled kernels, 1,234 bytes\n"
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_it_removes_compiled_kernels_and_nothing_else(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"removed 2 compiled kernels from {folder}\n"
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_directory_that_is_not_there_is_an_empty_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TATAMU_CACHE_DIR", str(tmp_path / "none"))
+    assert main(["cache"]) == 0
+    assert main(["cache", "--clear"]) == 0
+    assert "0 compiled kernels, 0 bytes" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_cannot_be_removed_is_an_error_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:  # noqa: ARG001  # unlink's own parameters.
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert main(["cache", "--clear"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("tatamu cache: ")
+    assert output.err.count("\n") == 1
+    assert str(folder) in output.err
+
+
+def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([])
+    assert exit_.value.code == 2
+    assert "required: command" in capsys.readouterr().err

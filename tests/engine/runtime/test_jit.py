@@ -1,0 +1,101 @@
+"""Compiled kernels: what they need from outside, and that those of one target outlive those of another."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+import torch
+
+from engine import calls
+from engine.cases import Case, Operands
+from tatamu.engine.kernels.channel_sums import ChannelSumsKernel
+from tatamu.engine.kernels.direct import DirectKernel
+from tatamu.engine.kernels.grad_weight import GradWeightKernel
+from tatamu.engine.lowering.common import Lowered
+from tatamu.engine.runtime import jit
+from tatamu.engine.target import Target, avx2, host, host_as_avx2, neon
+from tatamu.geometry import Axis, Geometry
+
+ALLOWED = {"GOMP_parallel", "memcpy", "memset"}
+TARGETS = {
+    target.name: target
+    for target in (host(), avx2("x86_64-unknown-linux-gnu"), neon("aarch64-unknown-linux-gnu"))
+}
+
+DENSE = Geometry(1, 9, 33, 1, Axis(9, 3), Axis(9, 3))
+DEPTHWISE = Geometry(1, 9, 9, 9, Axis(9, 3), Axis(9, 3))
+
+
+def undefined_symbols(code: bytes) -> set[str]:
+    """Names that an ELF64 relocatable object leaves to the linker (System V ABI, chapters 4 and 5)."""
+    assert code[:6] == b"\x7fELF\x02\x01", "a little-endian 64-bit ELF file"
+    (sections_at,) = struct.unpack_from("<Q", code, 0x28)
+    size, count = struct.unpack_from("<HH", code, 0x3A)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, sections_at + size * n) for n in range(count)]
+    found = set()
+    for _, kind, _, _, at, length, link, _, _, entry in sections:
+        if kind != 2:  # SHT_SYMTAB
+            continue
+        names = sections[link][4]
+        for place in range(at + entry, at + length, entry):  # The first symbol is nobody's.
+            name, _, _, section = struct.unpack_from("<IBBH", code, place)
+            if section == 0:  # SHN_UNDEF
+                found.add(code[names + name : code.index(b"\0", names + name)].decode())
+    return found
+
+
+def lowered(
+    which: str, geometry: Geometry, dtype: torch.dtype, target: Target, channels_last: bool
+) -> Lowered:
+    it = Case(geometry).operands(dtype)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    it = Operands(
+        geometry,
+        it.input.contiguous(memory_format=layout),
+        it.weight.contiguous(memory_format=layout),
+        it.bias,
+        it.grad_output.contiguous(memory_format=layout),
+    )
+    return calls.lower(which, it, calls.new_result(which, it, channels_last), target)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
+@pytest.mark.parametrize(
+    ("dtype", "channels_last"),
+    [(torch.float16, True), (torch.bfloat16, False), (torch.float64, True), (torch.complex32, False)],
+    ids=str,
+)
+def test_kernels_import_nothing_but_openmp_and_two_memory_functions(
+    dtype: torch.dtype, channels_last: bool, target: Target
+) -> None:
+    kernels = {
+        lowered(which, geometry, dtype, target, channels_last).kernel
+        for which in ("forward", "grad_weight", "grad_bias")
+        for geometry in (DENSE, DEPTHWISE)
+    }
+    assert {type(kernel) for kernel in kernels} == {DirectKernel, GradWeightKernel, ChannelSumsKernel}
+    for kernel in kernels:
+        assert undefined_symbols(jit.emit_object(kernel, target)) <= ALLOWED, kernel.name(target)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64], ids=str)
+def test_integer_kernels_import_nothing_else_either(dtype: torch.dtype, target: Target) -> None:
+    for channels_last in (False, True):
+        kernel = lowered("forward", DENSE, dtype, target, channels_last).kernel
+        assert undefined_symbols(jit.emit_object(kernel, target)) <= ALLOWED, kernel.name(target)
+
+
+def test_an_import_would_be_seen() -> None:
+    kernel = ChannelSumsKernel(calls.element_type(torch.float32), interleaved=False)
+    assert undefined_symbols(jit.emit_object(kernel, host())) == {"GOMP_parallel"}
+
+
+@pytest.mark.skipif(host().name == "neon", reason="one target is all that this machine runs")
+def test_kernels_of_two_targets_live_side_by_side() -> None:
+    """Code that was linked stays mapped when another target's is linked after it."""
+    it = Case(DENSE).operands(torch.float32)
+    before = calls.run("forward", it, host())
+    calls.run("forward", it, host_as_avx2())
+    assert torch.equal(calls.run("forward", it, host()), before)
