@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ from tatamu.engine.execute import Call
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.lowering.direct import lower_forward, lower_grad_input
 from tatamu.engine.lowering.grad_weight import lower_grad_bias, lower_grad_weight
-from tatamu.engine.runtime.memory import ask_for_huge_pages
-from tatamu.engine.spec import ELEMENT_TYPES, ElementType
+from tatamu.engine.runtime.memory import LARGE_RESULT, ask_for_huge_pages
+from tatamu.engine.spec import ELEMENT_TYPES
 from tatamu.engine.target import host
 from tatamu.geometry import Axis, Convolution, Geometry
 from tatamu.layout import memory_format, suggest_channels_last
@@ -36,19 +36,28 @@ _ELEMENTS = {
 }
 
 _MOST_PREPARED = 4096
-_prepared: dict[object, Call] = {}
-
-Key = TypeVar("Key")
 
 
-def _call(key: object, lower: Callable[[], Lowered]) -> Call:
-    """The call prepared for these sizes and strides, made on first use."""
-    call = _prepared.get(key)
-    if call is None:
-        if len(_prepared) >= _MOST_PREPARED:
-            _prepared.clear()
-        call = _prepared[key] = Call(lower(), host())
-    return call
+class _Prepared(NamedTuple):
+    """A call, and the result it writes."""
+
+    call: Call
+    size: Sequence[int]
+    large: bool
+    """Whether the result is worth asking for huge pages."""
+
+
+_prepared: dict[object, _Prepared] = {}
+
+
+def _prepare(key: object, lower: Callable[[Operand], Lowered], result: Tensor) -> _Prepared:
+    """Make ready for these sizes and strides what later calls find."""
+    operand = _operand(result) if result.dim() == 4 else Operand((0, 1, 0, 0))
+    prepared = _Prepared(Call(lower(operand), host()), result.shape, result.nbytes >= LARGE_RESULT)
+    if len(_prepared) >= _MOST_PREPARED:
+        _prepared.clear()
+    _prepared[key] = prepared
+    return prepared
 
 
 def _signature(tensor: Tensor) -> tuple[object, ...]:
@@ -66,49 +75,53 @@ def _size(tensor: Tensor) -> Size:
     return n, c, h, w
 
 
-def _element(tensor: Tensor) -> ElementType:
-    return _ELEMENTS[tensor.dtype]
-
-
-def _new(size: Size, like: Tensor, channels_last: bool) -> Tensor:
+def _new(size: Sequence[int], like: Tensor, channels_last: bool) -> Tensor:
     """A result whose every element a kernel is about to write."""
-    result = torch.empty(size, dtype=like.dtype, memory_format=memory_format(channels_last))
-    ask_for_huge_pages(result.data_ptr(), result.nbytes)
-    return result
+    if channels_last:
+        return torch.empty(size, dtype=like.dtype, device="cpu", memory_format=torch.channels_last)
+    return torch.empty(size, dtype=like.dtype, device="cpu")
 
 
 def _zeros(size: Size, like: Tensor, channels_last: bool) -> Tensor:
     """The result of sums over nothing."""
-    return torch.zeros(size, dtype=like.dtype).contiguous(memory_format=memory_format(channels_last))
+    zeros = torch.zeros(size, dtype=like.dtype, device="cpu")
+    return zeros.contiguous(memory_format=memory_format(channels_last))
 
 
-def forward(
-    input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution
-) -> Tensor:  # torch's name for it.
+def _run(prepared: _Prepared, source: Tensor, second: Tensor, bias: Tensor | None, result: Tensor) -> Tensor:
+    address = result.data_ptr()
+    if prepared.large:
+        ask_for_huge_pages(address, result.nbytes)
+    bias_address = 0 if bias is None else bias.data_ptr()
+    prepared.call.run(source.data_ptr(), second.data_ptr(), bias_address, address, torch.get_num_threads())
+    return result
+
+
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution) -> Tensor:
     """The convolution of an input (N, C, H, W) with a weight (O, C / groups, kh, kw): (N, O, Ho, Wo).
 
     ``bias`` is (O,) or None. Arguments are valid; nothing is recorded for autograd.
     """
-    input, weight = input.resolve_neg(), weight.resolve_neg()  # noqa: A001  # torch's name for it.
+    input, weight = input.resolve_neg(), weight.resolve_neg()
+    stride = None
     if bias is not None:
         bias = bias.resolve_neg().resolve_conj()
-    geometry = Geometry.of(_size(input), _size(weight), convolution)
+        stride = bias.stride(0)
     channels_last = suggest_channels_last(input, weight)
+    key = ("forward", _signature(input), _signature(weight), stride, convolution)
+    prepared = _prepared.get(key)
+    if prepared is not None:
+        return _run(prepared, input, weight, bias, _new(prepared.size, input, channels_last))
+    geometry = Geometry.of(_size(input), _size(weight), convolution)
     if input.numel() == 0 or weight.numel() == 0:
         return _zeros(geometry.output_size, input, channels_last)
     result = _new(geometry.output_size, input, channels_last)
-    stride = None if bias is None else bias.stride(0)
 
-    def lower() -> Lowered:
-        element = _element(input)
-        return lower_forward(
-            geometry, element, host(), _operand(input), _operand(weight), stride, _operand(result)
-        )
+    def lower(operand: Operand) -> Lowered:
+        element = _ELEMENTS[input.dtype]
+        return lower_forward(geometry, element, host(), _operand(input), _operand(weight), stride, operand)
 
-    call = _call(("forward", _signature(input), _signature(weight), stride, convolution), lower)
-    address = 0 if bias is None else bias.data_ptr()
-    call.run(input.data_ptr(), weight.data_ptr(), address, result.data_ptr(), torch.get_num_threads())
-    return result
+    return _run(_prepare(key, lower, result), input, weight, bias, result)
 
 
 def grad_input(
@@ -118,43 +131,35 @@ def grad_input(
     grad_output, weight = grad_output.resolve_neg(), weight.resolve_neg()
     if grad_output.numel() == 0 or weight.numel() == 0:
         return _zeros(input_size, grad_output, channels_last)
-    geometry = Geometry.of(input_size, _size(weight), convolution)
     result = _new(input_size, grad_output, channels_last)
-
-    def lower() -> Lowered:
-        element = _element(grad_output)
-        return lower_grad_input(
-            geometry, element, host(), _operand(grad_output), _operand(weight), _operand(result)
-        )
-
     key = ("grad_input", _signature(grad_output), _signature(weight), input_size, convolution, channels_last)
-    _call(key, lower).run(
-        grad_output.data_ptr(), weight.data_ptr(), 0, result.data_ptr(), torch.get_num_threads()
-    )
-    return result
+
+    def lower(operand: Operand) -> Lowered:
+        geometry = Geometry.of(input_size, _size(weight), convolution)
+        element = _ELEMENTS[grad_output.dtype]
+        return lower_grad_input(geometry, element, host(), _operand(grad_output), _operand(weight), operand)
+
+    prepared = _prepared.get(key) or _prepare(key, lower, result)
+    return _run(prepared, grad_output, weight, None, result)
 
 
 def grad_weight(
     grad_output: Tensor, input: Tensor, weight_size: Size, convolution: Convolution, channels_last: bool
-) -> Tensor:  # torch's name for it.
+) -> Tensor:
     """The gradient of the weight, (O, C / groups, kh, kw), from the output's; the input counts conjugated."""
-    grad_output, input = grad_output.resolve_neg(), input.resolve_neg()  # noqa: A001  # torch's name for it.
+    grad_output, input = grad_output.resolve_neg(), input.resolve_neg()
     if grad_output.numel() == 0 or input.numel() == 0:
         return _zeros(weight_size, grad_output, channels_last)
-    geometry = Geometry.of(_size(input), weight_size, convolution)
     result = _new(weight_size, grad_output, channels_last)
-
-    def lower() -> Lowered:
-        element = _element(grad_output)
-        return lower_grad_weight(
-            geometry, element, host(), _operand(input), _operand(grad_output), _operand(result)
-        )
-
     key = ("grad_weight", _signature(grad_output), _signature(input), weight_size, convolution, channels_last)
-    _call(key, lower).run(
-        input.data_ptr(), grad_output.data_ptr(), 0, result.data_ptr(), torch.get_num_threads()
-    )
-    return result
+
+    def lower(operand: Operand) -> Lowered:
+        geometry = Geometry.of(_size(input), weight_size, convolution)
+        element = _ELEMENTS[grad_output.dtype]
+        return lower_grad_weight(geometry, element, host(), _operand(input), _operand(grad_output), operand)
+
+    prepared = _prepared.get(key) or _prepare(key, lower, result)
+    return _run(prepared, input, grad_output, None, result)
 
 
 def grad_bias(grad_output: Tensor) -> Tensor:
@@ -162,13 +167,13 @@ def grad_bias(grad_output: Tensor) -> Tensor:
     grad_output = grad_output.resolve_neg()
     n, o, h, w = _size(grad_output)
     if grad_output.numel() == 0:
-        return torch.zeros(o, dtype=grad_output.dtype)
-    result = torch.empty(o, dtype=grad_output.dtype)
-
-    def lower() -> Lowered:
-        geometry = Geometry(n, 0, o, 1, Axis(h, 1), Axis(w, 1))
-        return lower_grad_bias(geometry, _element(grad_output), host(), _operand(grad_output))
-
+        return torch.zeros(o, dtype=grad_output.dtype, device="cpu")
+    result = _new((o,), grad_output, channels_last=False)
     key = ("grad_bias", _signature(grad_output))
-    _call(key, lower).run(grad_output.data_ptr(), 0, 0, result.data_ptr(), torch.get_num_threads())
-    return result
+
+    def lower(_: Operand) -> Lowered:
+        geometry = Geometry(n, 0, o, 1, Axis(h, 1), Axis(w, 1))
+        return lower_grad_bias(geometry, _ELEMENTS[grad_output.dtype], host(), _operand(grad_output))
+
+    prepared = _prepared.get(key) or _prepare(key, lower, result)
+    return _run(prepared, grad_output, grad_output, None, result)

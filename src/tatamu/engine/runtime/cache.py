@@ -23,7 +23,7 @@ from tatamu.engine.target import Target
 
 _MAGIC = b"tatamu object 2\n"
 _DIGEST_BYTES = 32
-_MOST_BYTES = 256 << 20
+_MOST_BYTES = 32 << 20  # Some 3,000 kernels; each store looks at all files.
 
 # No link is followed, and what is no file at all does not keep anybody waiting.
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -107,10 +107,12 @@ def clear() -> int:
 
 def _stored(folder: Path) -> list[tuple[Path, os.stat_result]]:
     found = []
-    for path in (*folder.glob("*.o"), *folder.glob("*.new")):
-        with contextlib.suppress(OSError):  # Another process has removed it.
-            found.append((path, path.lstat()))
-    return sorted(found, key=lambda entry: -entry[1].st_mtime_ns)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith((".o", ".new")):
+                with contextlib.suppress(OSError):  # Another process has removed it.
+                    found.append((folder / entry.name, entry.stat(follow_symlinks=False)))
+    return sorted(found, key=lambda each: -each[1].st_mtime_ns)
 
 
 def _shrink(folder: Path) -> None:

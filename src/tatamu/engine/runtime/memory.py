@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 
 _PAGE = 1 << 12
 _HUGE_PAGE = 1 << 21
-_LARGE_RESULT = 16 << 20
+LARGE_RESULT = 16 << 20
+"""Bytes from which a result is worth asking for huge pages."""
 _MOST_KEPT = 4
 _MOST_KEPT_BYTES = 128 << 20
 
@@ -79,7 +80,7 @@ def ask_for_huge_pages(address: int, size: int) -> None:
 
     A fresh buffer costs one page fault per 4 KiB otherwise: more time than many a layer takes.
     """
-    if size < _LARGE_RESULT or _madvise is None:
+    if size < LARGE_RESULT or _madvise is None:
         return
     begin = -(-address // _HUGE_PAGE) * _HUGE_PAGE
     end = (address + size) // _HUGE_PAGE * _HUGE_PAGE
