@@ -90,7 +90,7 @@ def convolution(
             return output
         if eager.is_plain(input, weight) if bias is None else eager.is_plain(input, weight, bias):
             if torch.is_autocast_enabled("cpu"):
-                input, weight, bias = _autocast(input, weight, bias)  # noqa: A001 - torch's name for it.
+                input, weight, bias = _autocast(input, weight, bias)
             return _plain(input, weight, bias, stride, padding, dilation, groups, padding_mode)
     operands.check_kind(input, weight, bias)
     tensors = _autocast(input, weight, bias)

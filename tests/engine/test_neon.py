@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.calls import lower, new_result, read_by, resolved
 from engine.cases import PASSES, Arrangement, Case, Operands
 from engine.judges import assert_right
-from tatamu.engine.kernels.grad_weight import GradWeightKernel
+from tatamu.engine.kernels.descriptions import GradWeightKernel
 from tatamu.engine.runtime import jit
 from tatamu.engine.target import neon
 from tatamu.geometry import Axis, Geometry

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tatamu.engine.kernels.direct import STRETCH
+from tatamu.engine.kernels.descriptions import STRETCH
 from tatamu.engine.slabs import Form
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target

@@ -9,9 +9,7 @@ import torch
 
 from engine import calls
 from engine.cases import Case, Operands
-from tatamu.engine.kernels.channel_sums import ChannelSumsKernel
-from tatamu.engine.kernels.direct import DirectKernel
-from tatamu.engine.kernels.grad_weight import GradWeightKernel
+from tatamu.engine.kernels.descriptions import ChannelSumsKernel, DirectKernel, GradWeightKernel
 from tatamu.engine.lowering.common import Lowered
 from tatamu.engine.runtime import jit
 from tatamu.engine.target import Target, avx2, host, host_as_avx2, neon

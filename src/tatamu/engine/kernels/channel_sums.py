@@ -2,97 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from llvmlite import ir
 
+from tatamu.engine.kernels.descriptions import ChannelSumsKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import Code, Int, Pointer, Variable
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job, Sign, channel_offset
-from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 
-@dataclass(frozen=True)
-class ChannelSumsKernel:
-    """What one compiled kernel is for: an element type, and whether channels lie side by side."""
+def build(kernel: ChannelSumsKernel, target: Target) -> ir.Module:
+    """The kernel as IR."""
+    numbers = Numbers(kernel.element, target)
+    module = module_for(target)
+    write = _interleaved if kernel.interleaved else _planar
 
-    element: ElementType
-    interleaved: bool
-
-    def name(self, target: Target) -> str:
-        """Dtype, technique, layout, target."""
-        return f"{self.element.name}_channelsums_{'i' if self.interleaved else 'p'}_{target.name}"
-
-    def channels(self, target: Target) -> int:
-        """Channels (parts of complex channels counted) of one task."""
-        return target.lanes(self.element.compute_bytes) if self.interleaved else 1
-
-    def build(self, target: Target) -> ir.Module:
-        """The kernel as IR."""
-        numbers = Numbers(self.element, target)
-        module = module_for(target)
-        write = self._interleaved if self.interleaved else self._planar
-
-        def task(
-            code: Code, job: Job, arguments: Arguments, _shared: Pointer, _scratch: Pointer, task: Int
-        ) -> None:
-            source, result = arguments.source.of(numbers.stored), arguments.target.of(numbers.stored)
-            write(code, numbers, job, source, result, task)
-
-        define_entry(module, self.name(target), task)
-        return module
-
-    def _planar(
-        self, code: Code, numbers: Numbers, job: Job, source: Pointer, result: Pointer, channel: Int
+    def task(
+        code: Code, job: Job, arguments: Arguments, _shared: Pointer, _scratch: Pointer, task: Int
     ) -> None:
-        lanes, step = numbers.lanes, job[Word.SOURCE_W]
-        sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
-        total = Variable(code, code.zero(numbers.computed))
-        with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.GRID_H]) as row:
-            line = source + (
-                image * job[Word.SOURCE_N]
-                + row * job[Word.SOURCE_H]
-                + channel_offset(numbers, channel, job[Word.SOURCE_C])
-            )
-            wide = Variable(code, code.zero(numbers.vector))
-            narrow = Variable(code, code.zero(numbers.computed))
-            whole = code.select(step.equals(1), job[Word.GRID_W] - job[Word.GRID_W] % lanes, 0)
-            with code.loop(0, whole, lanes) as x:
-                wide.set(code.add(wide.get(), numbers.load(code, line, x, lanes)))
-            with code.loop(whole, job[Word.GRID_W]) as x:
-                narrow.set(code.add(narrow.get(), numbers.load(code, line, x * step)))
-            total.set(code.add(total.get(), code.add(narrow.get(), code.sum_of_lanes(wide.get()))))
-        numbers.store(code, sign.apply(total.get(), channel), result, channel)
+        source, result = arguments.source.of(numbers.stored), arguments.target.of(numbers.stored)
+        write(code, numbers, job, source, result, task)
 
-    def _interleaved(
-        self, code: Code, numbers: Numbers, job: Job, source: Pointer, result: Pointer, block: Int
-    ) -> None:
-        lanes = numbers.lanes
-        sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
-        begin = block * lanes
-        present = (job[Word.CHANNELS] - begin).minimum(lanes)
-        sums = code.stack(numbers.computed, lanes)
-        rows = code.stack(numbers.computed, lanes)
-        sums.store(code.zero(numbers.vector))
-        with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.GRID_H]) as row:
-            line = source + (image * job[Word.SOURCE_N] + row * job[Word.SOURCE_H] + begin)
-            with code.either(present.equals(lanes)) as (full, partial):
-                with full:
-                    held = Variable(code, code.zero(numbers.vector))
-                    with code.loop(0, job[Word.GRID_W]) as x:
-                        held.set(
-                            code.add(held.get(), numbers.load(code, line, x * job[Word.SOURCE_W], lanes))
-                        )
-                    rows.store(held.get())
-                with partial, code.loop(0, present) as c:
-                    one = Variable(code, code.zero(numbers.computed))
-                    with code.loop(0, job[Word.GRID_W]) as x:
-                        one.set(code.add(one.get(), numbers.load(code, line, x * job[Word.SOURCE_W] + c)))
-                    rows.store(one.get(), c)
-            with code.loop(0, present) as c:
-                sums.store(code.add(sums.load(c), rows.load(c)), c)
+    define_entry(module, kernel.name(target), task)
+    return module
+
+
+def _planar(
+    code: Code,
+    numbers: Numbers,
+    job: Job,
+    source: Pointer,
+    result: Pointer,
+    channel: Int,
+) -> None:
+    lanes, step = numbers.lanes, job[Word.SOURCE_W]
+    sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
+    total = Variable(code, code.zero(numbers.computed))
+    with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.GRID_H]) as row:
+        line = source + (
+            image * job[Word.SOURCE_N]
+            + row * job[Word.SOURCE_H]
+            + channel_offset(numbers, channel, job[Word.SOURCE_C])
+        )
+        wide = Variable(code, code.zero(numbers.vector))
+        narrow = Variable(code, code.zero(numbers.computed))
+        whole = code.select(step.equals(1), job[Word.GRID_W] - job[Word.GRID_W] % lanes, 0)
+        with code.loop(0, whole, lanes) as x:
+            wide.set(code.add(wide.get(), numbers.load(code, line, x, lanes)))
+        with code.loop(whole, job[Word.GRID_W]) as x:
+            narrow.set(code.add(narrow.get(), numbers.load(code, line, x * step)))
+        total.set(code.add(total.get(), code.add(narrow.get(), code.sum_of_lanes(wide.get()))))
+    numbers.store(code, sign.apply(total.get(), channel), result, channel)
+
+
+def _interleaved(
+    code: Code,
+    numbers: Numbers,
+    job: Job,
+    source: Pointer,
+    result: Pointer,
+    block: Int,
+) -> None:
+    lanes = numbers.lanes
+    sign = Sign(code, numbers, job[Word.SOURCE_NEGATED])
+    begin = block * lanes
+    present = (job[Word.CHANNELS] - begin).minimum(lanes)
+    sums = code.stack(numbers.computed, lanes)
+    rows = code.stack(numbers.computed, lanes)
+    sums.store(code.zero(numbers.vector))
+    with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.GRID_H]) as row:
+        line = source + (image * job[Word.SOURCE_N] + row * job[Word.SOURCE_H] + begin)
+        with code.either(present.equals(lanes)) as (full, partial):
+            with full:
+                held = Variable(code, code.zero(numbers.vector))
+                with code.loop(0, job[Word.GRID_W]) as x:
+                    held.set(code.add(held.get(), numbers.load(code, line, x * job[Word.SOURCE_W], lanes)))
+                rows.store(held.get())
+            with partial, code.loop(0, present) as c:
+                one = Variable(code, code.zero(numbers.computed))
+                with code.loop(0, job[Word.GRID_W]) as x:
+                    one.set(code.add(one.get(), numbers.load(code, line, x * job[Word.SOURCE_W] + c)))
+                rows.store(one.get(), c)
         with code.loop(0, present) as c:
-            numbers.store(code, sign.apply(sums.load(c), begin + c), result, begin + c)
+            sums.store(code.add(sums.load(c), rows.load(c)), c)
+    with code.loop(0, present) as c:
+        numbers.store(code, sign.apply(sums.load(c), begin + c), result, begin + c)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from tatamu.engine.kernels.ir import I8, I32, I64, POINTER, VOID, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import Header, Word
+from tatamu.engine.kernels.job import GOMP_PARALLEL, Header, Word
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.target import Target
-
-GOMP_PARALLEL = "GOMP_parallel"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.descriptions import GradWeightKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
 from tatamu.engine.kernels.job import Word
@@ -20,159 +21,135 @@ from tatamu.engine.kernels.microkernel import define_dot_microkernel, define_str
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job, define_pack_second, define_pack_second_rows
 from tatamu.engine.kernels.slab import define_pack_slab
-from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 
-@dataclass(frozen=True)
-class GradWeightKernel:
-    """What one compiled grad-weight kernel is for.
+def build(kernel: GradWeightKernel, target: Target) -> ir.Module:
+    """The kernel as IR."""
+    numbers = Numbers(kernel.element, target)
+    module = module_for(target)
+    pack_slab = define_pack_slab(module, numbers, kernel.source_interleaved)
+    accumulate = (_dot if kernel.dot else _outer)(kernel, module, numbers)
+    store = _define_store(module, numbers, kernel.rows, kernel.tile_columns(target), by_column=not kernel.dot)
+    columns = kernel.tile_columns(target)
+    item = numbers.element.compute_bytes
 
-    ``dot`` chooses the tile: of ``rows`` (channel, tap) pairs by ``vectors`` registers of result
-    channels, or, as dot products, of ``vectors`` result channels by ``rows`` pairs.
-    """
+    def task(
+        code: Code, job: Job, arguments: Arguments, _shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
+        m_block = task % job[Word.M_BLOCKS]
+        task = task // job[Word.M_BLOCKS]
+        channel_blocks = (job[Word.CHANNELS] + job[Word.CHANNEL_BLOCK] - 1) // job[Word.CHANNEL_BLOCK]
+        group, c0 = task // channel_blocks, (task % channel_blocks) * job[Word.CHANNEL_BLOCK]
+        present = (job[Word.CHANNELS] - c0).minimum(job[Word.CHANNEL_BLOCK])
+        m0 = m_block * job[Word.M_BLOCK]
+        m_present = (job[Word.M] - m0).minimum(job[Word.M_BLOCK])
+        pairs = present * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+        tile_rows = (pairs + (kernel.rows - 1)) // kernel.rows
+        tile_columns = (m_present + (columns - 1)) // columns
 
-    element: ElementType
-    rows: int
-    vectors: int
-    dot: bool
-    source_interleaved: bool
-    second_interleaved: bool
-
-    def name(self, target: Target) -> str:
-        """Dtype, technique, tile, layouts, target."""
-        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.second_interleaved))
-        technique = "gradweightdot" if self.dot else "gradweight"
-        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{layouts}_{target.name}"
-
-    def tile_columns(self, target: Target) -> int:
-        """Result channels of one register tile."""
-        return self.vectors if self.dot else self.vectors * target.lanes(self.element.compute_bytes)
-
-    def build(self, target: Target) -> ir.Module:
-        """The kernel as IR."""
-        numbers = Numbers(self.element, target)
-        module = module_for(target)
-        pack_slab = define_pack_slab(module, numbers, self.source_interleaved)
-        accumulate = (self._dot if self.dot else self._outer)(module, numbers)
-        store = _define_store(module, numbers, self.rows, self.tile_columns(target), by_column=not self.dot)
-        columns = self.tile_columns(target)
-        item = numbers.element.compute_bytes
-
-        def task(
-            code: Code, job: Job, arguments: Arguments, _shared: Pointer, scratch: Pointer, task: Int
-        ) -> None:
-            m_block = task % job[Word.M_BLOCKS]
-            task = task // job[Word.M_BLOCKS]
-            channel_blocks = (job[Word.CHANNELS] + job[Word.CHANNEL_BLOCK] - 1) // job[Word.CHANNEL_BLOCK]
-            group, c0 = task // channel_blocks, (task % channel_blocks) * job[Word.CHANNEL_BLOCK]
-            present = (job[Word.CHANNELS] - c0).minimum(job[Word.CHANNEL_BLOCK])
-            m0 = m_block * job[Word.M_BLOCK]
-            m_present = (job[Word.M] - m0).minimum(job[Word.M_BLOCK])
-            pairs = present * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
-            tile_rows = (pairs + (self.rows - 1)) // self.rows
-            tile_columns = (m_present + (columns - 1)) // columns
-
-            offsets = scratch.of(I64)
-            slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
-            panel = scratch.moved_bytes(job[Word.PANEL_AT]).of(numbers.computed)
-            tiles = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
-            _write_offsets(code, job, offsets, present, tile_rows * self.rows, item)
-            source = arguments.source.of(numbers.stored) + group * job[Word.SOURCE_G]
-            second = arguments.second.of(numbers.stored) + group * job[Word.SECOND_G]
-            with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.BLOCKS]) as block:
-                line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
-                column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
-                width = (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W])
-                lines = (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H])
-                pixels = code.select(lines > 1, lines * job[Word.PITCH], width)
-                at = source + image * job[Word.SOURCE_N]
-                room = scratch.moved_bytes(job[Word.ROWS_AT])
-                code.call(
-                    pack_slab, job.table, job.words, slab, at, c0, present, line0, column0, width,
-                    job[Word.SLOT_TABLE], room,
-                )  # fmt: skip
-                first = code.select(code.both(image.equals(0), block.equals(0)), 1, 0)
-                with code.loop(0, tile_columns) as column:
-                    m = m0 + column * columns
-                    place = _Panel(
-                        second + image * job[Word.SECOND_N],
-                        m,
-                        (m0 + m_present - m).minimum(columns),
-                        line0,
-                        column0,
-                        pixels,
-                    )
-                    tile = tiles + column * tile_rows * (self.rows * columns)
-                    accumulate(code, job, place, panel, slab, offsets, tile_rows, tile, first)
-            result = arguments.target.of(numbers.stored) + group * job[Word.TARGET_G]
-            code.call(store, job.words, tiles, result, c0, present, m0, m_present, tile_rows)
-
-        define_entry(module, self.name(target), task)
-        return module
-
-    def _outer(self, module: ir.Module, numbers: Numbers) -> _Accumulate:
-        width = self.vectors * numbers.lanes
-        pack = define_pack_second(module, numbers, width, self.second_interleaved)
-        kernels = [
-            define_streams_microkernel(module, numbers, self.rows, v, width)
-            for v in range(1, self.vectors + 1)
-        ]
-
-        def accumulate(code: Code, job: Job, place: _Panel, panel: Pointer, slab: Pointer, offsets: Pointer,
-                       tile_rows: Int, tiles: Pointer, first: Int) -> None:  # fmt: skip
-            run = job[Word.RUN].minimum(place.pixels)
+        offsets = scratch.of(I64)
+        slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
+        panel = scratch.moved_bytes(job[Word.PANEL_AT]).of(numbers.computed)
+        tiles = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
+        _write_offsets(code, job, offsets, present, tile_rows * kernel.rows, item)
+        source = arguments.source.of(numbers.stored) + group * job[Word.SOURCE_G]
+        second = arguments.second.of(numbers.stored) + group * job[Word.SECOND_G]
+        with code.loop(0, job[Word.IMAGES]) as image, code.loop(0, job[Word.BLOCKS]) as block:
+            line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
+            column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
+            width = (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W])
+            lines = (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H])
+            pixels = code.select(lines > 1, lines * job[Word.PITCH], width)
+            at = source + image * job[Word.SOURCE_N]
+            room = scratch.moved_bytes(job[Word.ROWS_AT])
             code.call(
-                pack,
-                job.words,
-                panel,
-                place.second,
-                place.m,
-                place.present,
-                place.line0,
-                place.column0,
-                place.pixels,
-                run,
-            )
-            registers = (place.present + (numbers.lanes - 1)) // numbers.lanes
-            with code.loop(0, tile_rows) as r:
-                for v, kernel in enumerate(kernels, 1):
-                    with code.when(registers.equals(v)):
-                        tile = tiles + r * (self.rows * width)
-                        code.call(kernel, slab, offsets + r * self.rows, panel, place.pixels, tile, first)
-
-        return accumulate
-
-    def _dot(self, module: ir.Module, numbers: Numbers) -> _Accumulate:
-        pack = define_pack_second_rows(module, numbers)
-        kernel = define_dot_microkernel(module, numbers, self.vectors, self.rows)
-        item = numbers.element.compute_bytes
-
-        def accumulate(code: Code, job: Job, place: _Panel, panel: Pointer, slab: Pointer, offsets: Pointer,
-                       tile_rows: Int, tiles: Pointer, first: Int) -> None:  # fmt: skip
-            pitch = (place.pixels + (2 * numbers.lanes - 1)) // numbers.lanes * numbers.lanes
-            run = job[Word.RUN].minimum(place.pixels)
-            code.fill_zero(panel, pitch * self.vectors)
-            code.call(
-                pack,
-                job.words,
-                panel,
-                place.second,
-                place.m,
-                place.present,
-                place.line0,
-                place.column0,
-                place.pixels,
-                run,
-                pitch,
-            )
-            with code.loop(0, tile_rows) as r:
-                tile = tiles + r * (self.rows * self.vectors)
-                code.call(
-                    kernel, slab, offsets + r * self.rows, panel, pitch * item, place.pixels, tile, first
+                pack_slab, job.table, job.words, slab, at, c0, present, line0, column0, width,
+                job[Word.SLOT_TABLE], room,
+            )  # fmt: skip
+            first = code.select(code.both(image.equals(0), block.equals(0)), 1, 0)
+            with code.loop(0, tile_columns) as column:
+                m = m0 + column * columns
+                place = _Panel(
+                    second + image * job[Word.SECOND_N],
+                    m,
+                    (m0 + m_present - m).minimum(columns),
+                    line0,
+                    column0,
+                    pixels,
                 )
+                tile = tiles + column * tile_rows * (kernel.rows * columns)
+                accumulate(code, job, place, panel, slab, offsets, tile_rows, tile, first)
+        result = arguments.target.of(numbers.stored) + group * job[Word.TARGET_G]
+        code.call(store, job.words, tiles, result, c0, present, m0, m_present, tile_rows)
 
-        return accumulate
+    define_entry(module, kernel.name(target), task)
+    return module
+
+
+def _outer(kernel: GradWeightKernel, module: ir.Module, numbers: Numbers) -> _Accumulate:
+    width = kernel.vectors * numbers.lanes
+    pack = define_pack_second(module, numbers, width, kernel.second_interleaved)
+    multiply = [
+        define_streams_microkernel(module, numbers, kernel.rows, v, width)
+        for v in range(1, kernel.vectors + 1)
+    ]
+
+    def accumulate(code: Code, job: Job, place: _Panel, panel: Pointer, slab: Pointer, offsets: Pointer,
+                   tile_rows: Int, tiles: Pointer, first: Int) -> None:  # fmt: skip
+        run = job[Word.RUN].minimum(place.pixels)
+        code.call(
+            pack,
+            job.words,
+            panel,
+            place.second,
+            place.m,
+            place.present,
+            place.line0,
+            place.column0,
+            place.pixels,
+            run,
+        )
+        registers = (place.present + (numbers.lanes - 1)) // numbers.lanes
+        with code.loop(0, tile_rows) as r:
+            for v, microkernel in enumerate(multiply, 1):
+                with code.when(registers.equals(v)):
+                    tile = tiles + r * (kernel.rows * width)
+                    code.call(microkernel, slab, offsets + r * kernel.rows, panel, place.pixels, tile, first)
+
+    return accumulate
+
+
+def _dot(kernel: GradWeightKernel, module: ir.Module, numbers: Numbers) -> _Accumulate:
+    pack = define_pack_second_rows(module, numbers)
+    multiply = define_dot_microkernel(module, numbers, kernel.vectors, kernel.rows)
+    item = numbers.element.compute_bytes
+
+    def accumulate(code: Code, job: Job, place: _Panel, panel: Pointer, slab: Pointer, offsets: Pointer,
+                   tile_rows: Int, tiles: Pointer, first: Int) -> None:  # fmt: skip
+        pitch = (place.pixels + (2 * numbers.lanes - 1)) // numbers.lanes * numbers.lanes
+        run = job[Word.RUN].minimum(place.pixels)
+        code.fill_zero(panel, pitch * kernel.vectors)
+        code.call(
+            pack,
+            job.words,
+            panel,
+            place.second,
+            place.m,
+            place.present,
+            place.line0,
+            place.column0,
+            place.pixels,
+            run,
+            pitch,
+        )
+        with code.loop(0, tile_rows) as r:
+            tile = tiles + r * (kernel.rows * kernel.vectors)
+            code.call(
+                multiply, slab, offsets + r * kernel.rows, panel, pitch * item, place.pixels, tile, first
+            )
+
+    return accumulate
 
 
 @dataclass(frozen=True)

@@ -144,3 +144,10 @@ class ColumnTap(IntEnum):
     EDGES = auto()
     """Position of the edge table: for each edge column, where its list of source columns begins."""
     LENGTH = auto()
+
+
+TABLE_HEADER = 8
+"""Words before a thread's table of products: the job and the channels it was written for."""
+
+GOMP_PARALLEL = "GOMP_parallel"
+"""The one function that generated code calls outside itself, besides memcpy and memset."""

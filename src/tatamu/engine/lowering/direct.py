@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.direct import TABLE_HEADER, DirectKernel
-from tatamu.engine.kernels.job import RowMode, Word
+from tatamu.engine.kernels.descriptions import DirectKernel
+from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
 from tatamu.engine.lowering.common import (
     Lowered,
     Operand,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.channel_sums import ChannelSumsKernel
-from tatamu.engine.kernels.grad_weight import GradWeightKernel
+from tatamu.engine.kernels.descriptions import ChannelSumsKernel, GradWeightKernel
 from tatamu.engine.kernels.job import RowMode, Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
 from tatamu.engine.plan import Work, plan_grad_weight

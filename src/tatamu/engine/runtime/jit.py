@@ -6,13 +6,15 @@ import ctypes
 import functools
 import os
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import llvmlite.binding as llvm
-from llvmlite import ir
 
 from tatamu.engine.runtime import cache, threads
 from tatamu.engine.target import Target
+
+if TYPE_CHECKING:
+    from llvmlite import ir
 
 # One thread compiles at a time, and none while the process forks: a child would wait for ever for its locks.
 _lock = threading.RLock()

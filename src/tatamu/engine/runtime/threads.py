@@ -10,7 +10,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
-from tatamu.engine.kernels.entry import GOMP_PARALLEL
+from tatamu.engine.kernels.job import GOMP_PARALLEL
 
 _state = {"forked": False}
 

@@ -1,0 +1,1 @@
+"""tatamu's convolutions against torch's, layer by layer: `python -m benchmarks`."""

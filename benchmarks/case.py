@@ -1,0 +1,136 @@
+"""One pass of one layer, and the calls that compute it: tatamu's and torch's, in both memory formats.
+
+Every call goes the way a user's does: the forward pass through the two `conv2d`, under `no_grad`; the
+gradients through `torch.autograd.grad`, each alone, on a graph recorded beforehand. Both libraries then pay
+for the same autograd engine, and tatamu also for its own part of it, which is Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import tatamu
+from benchmarks.layer import Layer
+from tatamu.geometry import Geometry
+
+PASSES = ("forward", "grad_input", "grad_weight")
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+LIBRARIES: dict[str, Callable[..., Tensor]] = {"tatamu": tatamu.conv2d, "torch": torch.nn.functional.conv2d}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured in one go."""
+
+    layer: Layer
+    batch: int
+    direction: str  # One of PASSES.
+
+    def __str__(self) -> str:
+        """The case as an error names it."""
+        return f"{self.layer.network} {self.layer.name} ({self.layer}), {self.direction}, batch {self.batch}"
+
+    @property
+    def geometry(self) -> Geometry:
+        """All of its sizes."""
+        return self.layer.geometry(self.batch)
+
+    @property
+    def reduction(self) -> int:
+        """Products summed into one element of the result, at most."""
+        geometry = self.geometry
+        outputs, _, kernel_height, kernel_width = geometry.weight_size
+        _, _, height, width = geometry.output_size
+        return {
+            "forward": geometry.reduction,
+            "grad_input": outputs // geometry.groups * kernel_height * kernel_width,
+            "grad_weight": geometry.batch * height * width,
+        }[self.direction]
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Input, weight and the gradient of the output, in float32, with few different images in the batch.
+
+    Attributes:
+        pattern: which of the different images stands at each place of the batch; (batch,), integers.
+        images, grads: the different ones.
+    """
+
+    weight: Tensor
+    pattern: Tensor
+    images: Tensor
+    grads: Tensor
+
+    @property
+    def input(self) -> Tensor:
+        """The whole batch, (N, C, H, W)."""
+        return self.images[self.pattern]
+
+    @property
+    def grad_output(self) -> Tensor:
+        """The whole batch, (N, O, Ho, Wo)."""
+        return self.grads[self.pattern]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A library in a memory format, and its call."""
+
+    library: str
+    layout: str
+    call: Callable[[], Tensor]
+
+
+def operands(case: Case, seed: int) -> Operands:
+    """Normally distributed operands.
+
+    Two different images, in the order 0 1 1 0 1 0 0 1 … (Thue and Morse: it has no period, so a batch that is
+    read with a wrong step is noticed): the judge computes two, and still every element is judged.
+    """
+    geometry = case.geometry
+    generator = torch.Generator().manual_seed(seed)
+    different = min(case.batch, 2)
+    return Operands(
+        weight=torch.randn(geometry.weight_size, generator=generator),
+        pattern=torch.tensor([place.bit_count() % 2 for place in range(case.batch)]),
+        images=torch.randn((different, *geometry.input_size[1:]), generator=generator),
+        grads=torch.randn((different, *geometry.output_size[1:]), generator=generator),
+    )
+
+
+def contenders(case: Case, given: Operands) -> Iterator[Contender]:
+    """Everyone's call: two libraries in two memory formats, which all the operands have."""
+    for layout, memory_format in LAYOUTS.items():
+        x = given.input.contiguous(memory_format=memory_format)
+        w = given.weight.contiguous(memory_format=memory_format)
+        gy = given.grad_output.contiguous(memory_format=memory_format)
+        for library, conv2d in LIBRARIES.items():
+            yield Contender(library, layout, prepare(case, conv2d, x, w, gy))
+
+
+def prepare(
+    case: Case, conv2d: Callable[..., Tensor], x: Tensor, w: Tensor, gy: Tensor
+) -> Callable[[], Tensor]:
+    """The call that computes the case's pass with a `conv2d`; a graph it needs is recorded now."""
+    layer = case.layer
+    arguments = (None, layer.stride, layer.padding, layer.dilation, layer.groups)
+    if case.direction == "forward":
+
+        def forward() -> Tensor:
+            with torch.no_grad():
+                return conv2d(x, w, *arguments)
+
+        return forward
+    x, w = x.detach(), w.detach()  # Tensors of its own, on the same memory: only one is to be differentiated.
+    wanted = (x if case.direction == "grad_input" else w).requires_grad_()
+    y = conv2d(x, w, *arguments)
+
+    def backward() -> Tensor:
+        return torch.autograd.grad(y, wanted, gy, retain_graph=True)[0]
+
+    return backward

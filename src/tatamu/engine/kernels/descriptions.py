@@ -1,0 +1,103 @@
+"""Which kernels there are: what each is for, and its name. IR is imported when something is compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tatamu.engine.spec import ElementType
+from tatamu.engine.target import Target
+
+if TYPE_CHECKING:
+    from llvmlite import ir
+
+STRETCH = 160
+"""Products that are summed in registers before they are added to the tile: bounds the rounding error."""
+
+
+@dataclass(frozen=True)
+class DirectKernel:
+    """What one compiled direct kernel is for; sizes and strides are its arguments.
+
+    The register tile is ``rows`` result channels by ``vectors`` registers of pixels.
+    """
+
+    element: ElementType
+    rows: int
+    vectors: int
+    source_interleaved: bool
+    target_interleaved: bool
+
+    @property
+    def packs_weights(self) -> bool:
+        """Whether weights must be converted before they are multiplied; others are read where they lie."""
+        return self.element.parts > 1 or self.element.bits != self.element.compute_bits
+
+    def lanes(self, target: Target) -> int:
+        """Elements of a register."""
+        return target.lanes(self.element.compute_bytes)
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
+        return f"{self.element.name}_direct_{self.rows}x{self.vectors}_{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import direct  # noqa: PLC0415  # Most programs compile nothing.
+
+        return direct.build(self, target)
+
+
+@dataclass(frozen=True)
+class GradWeightKernel:
+    """What one compiled grad-weight kernel is for.
+
+    ``dot`` chooses the tile: of ``rows`` (channel, tap) pairs by ``vectors`` registers of result
+    channels, or, as dot products, of ``vectors`` result channels by ``rows`` pairs.
+    """
+
+    element: ElementType
+    rows: int
+    vectors: int
+    dot: bool
+    source_interleaved: bool
+    second_interleaved: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.second_interleaved))
+        technique = "gradweightdot" if self.dot else "gradweight"
+        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{layouts}_{target.name}"
+
+    def tile_columns(self, target: Target) -> int:
+        """Result channels of one register tile."""
+        return self.vectors if self.dot else self.vectors * target.lanes(self.element.compute_bytes)
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import grad_weight  # noqa: PLC0415  # Most programs compile nothing.
+
+        return grad_weight.build(self, target)
+
+
+@dataclass(frozen=True)
+class ChannelSumsKernel:
+    """What one compiled kernel is for: an element type, and whether channels lie side by side."""
+
+    element: ElementType
+    interleaved: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, layout, target."""
+        return f"{self.element.name}_channelsums_{'i' if self.interleaved else 'p'}_{target.name}"
+
+    def channels(self, target: Target) -> int:
+        """Channels (parts of complex channels counted) of one task."""
+        return target.lanes(self.element.compute_bytes) if self.interleaved else 1
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import channel_sums  # noqa: PLC0415  # Most programs compile nothing.
+
+        return channel_sums.build(self, target)
