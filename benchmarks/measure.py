@@ -56,7 +56,7 @@ def _block(call: Callable[[], object], seconds: float) -> list[float]:
     for _ in range(WARM_UP_CALLS - 1):
         if expected < SLOW:
             expected = _once(call)
-    number = min(max(int(seconds / expected), 1), MOST_CALLS)
+    number = min(max(round(seconds / expected), 1), MOST_CALLS)
     return [_once(call) for _ in range(number)]
 
 

@@ -34,8 +34,8 @@ EPOCHS = 12
 BATCH = 32
 HELD_OUT = 360  # of 1,797 images.
 ACCURACY_WANTED = 0.97
-# How much the losses of an epoch may differ. With float32's rounding it is about 1e-8 (a smooth activation does
-# not amplify that as ReLU's kink would); with one layer's gradient off by 1% it is over 1e-5.
+# How much the losses of an epoch may differ. With float32's rounding it is about 1e-8 (a smooth activation
+# does not amplify that as ReLU's kink would); with one layer's gradient off by 1% it is over 1e-5.
 LARGEST_DIFFERENCE = 1e-6
 
 
