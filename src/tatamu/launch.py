@@ -10,8 +10,12 @@ from torch import Tensor
 
 from tatamu.engine.execute import Call
 from tatamu.engine.lowering.common import Lowered, Operand
-from tatamu.engine.lowering.direct import lower_forward, lower_grad_input
-from tatamu.engine.lowering.grad_weight import lower_grad_bias, lower_grad_weight
+from tatamu.engine.lowering.passes import (
+    lower_forward,
+    lower_grad_bias,
+    lower_grad_input,
+    lower_grad_weight,
+)
 from tatamu.engine.runtime.memory import LARGE_RESULT, ask_for_huge_pages
 from tatamu.engine.spec import ELEMENT_TYPES
 from tatamu.engine.target import host
