@@ -11,7 +11,8 @@ the Accuracy of Winograd Convolution for Deep Neural Networks", 2020, arXiv:1803
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -64,11 +65,8 @@ def filtering(outputs: int, taps: int, points: tuple[Fraction, ...]) -> Filterin
     return Filtering(outputs, taps, _frozen(output), _frozen(weight), _frozen(rows))
 
 
-def _product(factors: Sequence[Fraction] | object) -> Fraction:
-    result = Fraction(1)
-    for factor in factors:  # type: ignore[attr-defined]
-        result *= factor
-    return result
+def _product(factors: Iterable[Fraction]) -> Fraction:
+    return functools.reduce(operator.mul, factors, Fraction(1))
 
 
 def _from_roots(roots: Sequence[Fraction]) -> list[Fraction]:

@@ -84,11 +84,11 @@ def _store_planes(
         whole = code.both(count.equals(lanes), present.equals(lanes))
         with code.either(whole) as (full, partial):
             with full:
-                for lane, plane in enumerate(planes):
-                    (target + (x + step * lane)).store(plane)
+                for number, plane in enumerate(planes):
+                    (target + (x + step * number)).store(plane)
             with partial:
-                for lane, plane in enumerate(planes):
-                    room.store(plane, lane * lanes)
+                for number, plane in enumerate(planes):
+                    room.store(plane, number * lanes)
                 with code.loop(0, present) as lane:
                     plane = room.load(lane * lanes, lanes)
                     _store_lanes(code, numbers, plane, target + (x + lane * step), count)
@@ -101,6 +101,6 @@ def _store_lanes(code: Code, numbers: Numbers, value: ir.Value, target: Pointer,
         code.masked_store(value, target, code.first_lanes(count, lanes), lanes)
         return
     held = Variable(code, value)
-    for lane in range(lanes):
-        with code.when(count > lane):
-            target.store(code.lane(held.get(), lane), lane)
+    for number in range(lanes):
+        with code.when(count > number):
+            target.store(code.lane(held.get(), number), number)

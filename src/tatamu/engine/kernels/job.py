@@ -122,6 +122,16 @@ class Word(IntEnum):
     WEIGHT_NEGATED = auto()
     WEIGHT_CONTIGUOUS = auto()
     """1 where (channel, tap) of one row of weights lie side by side."""
+    WEIGHT_PANEL = auto()
+    """Elements from one panel of transformed weights to the next."""
+    WEIGHT_PRODUCT = auto()
+    """Elements of one product of a panel of transformed weights."""
+    # Winograd's tiles: how many there are, and how they lie when they are transformed.
+    TILES_H = auto()
+    TILES_W = auto()
+    TILE_PRODUCT = auto()
+    TILE_PITCH = auto()
+    SUM_PRODUCT = auto()
     SECOND_N = auto()
     SECOND_G = auto()
     SECOND_C = auto()
@@ -133,6 +143,7 @@ class Word(IntEnum):
     SLAB_AT = auto()
     PANEL_AT = auto()
     TILES_AT = auto()
+    FLAGS_AT = auto()
     LENGTH = auto()
     """Not a word: how many there are."""
 

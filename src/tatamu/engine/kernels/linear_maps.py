@@ -27,8 +27,12 @@ def apply(code: Code, matrix: Matrix, vectors: Sequence[ir.Value]) -> list[ir.Va
             results[r] = _combination(code, row, held)
             continue
         equal = [a == b for a, b in zip(row, matrix[twin], strict=True)]
-        even = _combination(code, [a if same else Fraction(0) for a, same in zip(row, equal, strict=True)], held)
-        odd = _combination(code, [Fraction(0) if same else a for a, same in zip(row, equal, strict=True)], held)
+        even = _combination(
+            code, [a if same else Fraction(0) for a, same in zip(row, equal, strict=True)], held
+        )
+        odd = _combination(
+            code, [Fraction(0) if same else a for a, same in zip(row, equal, strict=True)], held
+        )
         results[r], results[twin] = code.builder.fadd(even, odd), code.builder.fsub(even, odd)
     return [result for result in results if result is not None]
 
@@ -70,7 +74,9 @@ def _fold_columns(code: Code, matrix: Matrix, vectors: list[ir.Value]) -> tuple[
         both = code.builder.fadd(vectors[j], vectors[twin])
         difference = code.builder.fsub(vectors[j], vectors[twin])
         folded.append(([a if same else Fraction(0) for a, same in zip(column, equal, strict=True)], both))
-        folded.append(([Fraction(0) if same else a for a, same in zip(column, equal, strict=True)], difference))
+        folded.append(
+            ([Fraction(0) if same else a for a, same in zip(column, equal, strict=True)], difference)
+        )
     return tuple(zip(*(column for column, _ in folded), strict=True)), [vector for _, vector in folded]
 
 

@@ -27,7 +27,7 @@ def define_transform_input(module: ir.Module, numbers: Numbers, filters: Filters
         begin = slab + (y * pitch * down.outputs + x * (across.outputs * lanes))
         lines = [begin + pitch * i for i in range(down.products)]
         result = tiles + (y * columns + x) * tile
-        done = apply_2d(code, down.input, across.input, lambda i, j: lines[i].load(j * lanes, lanes))  # noqa: B023  # Called at once.
+        done = apply_2d(code, down.input, across.input, lambda i, j: lines[i].load(j * lanes, lanes))
         for i, line in enumerate(done):
             for j, value in enumerate(line):
                 result.store(value, product * (i * across.products + j))
@@ -53,7 +53,7 @@ def define_transform_result(module: ir.Module, numbers: Numbers, filters: Filter
             code,
             down.output,
             across.output,
-            lambda i, j: begin.load(product * (i * across.products + j), lanes),  # noqa: B023  # Called at once.
+            lambda i, j: begin.load(product * (i * across.products + j), lanes),
         )
         check = zero
         for i, line in enumerate(done):
