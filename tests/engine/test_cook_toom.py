@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from tatamu.engine.cook_toom import Matrix, filtering
-from tatamu.engine.kernels.winograd_kernel import points
+from tatamu.engine.kernels.winograd.descriptions import points
 
 
 def _times(matrix: Matrix, vector: list[Fraction]) -> list[Fraction]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.cases import Case, Integers, Operands, arrangement, drawn
 from engine.judges import exact, padded
 from tatamu.engine.cook_toom import Filtering, Matrix, filtering
-from tatamu.engine.kernels.winograd_kernel import points
+from tatamu.engine.kernels.winograd.descriptions import points
 from tatamu.engine.lowering import winograd as lowering
 from tatamu.engine.plan_winograd import WinogradPlan, WinogradWork, plans
 from tatamu.engine.spec import ElementType

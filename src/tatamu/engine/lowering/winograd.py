@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tatamu.engine.kernels.job import Word
-from tatamu.engine.kernels.winograd_kernel import WEIGHT_CHANNELS, WinogradKernel
+from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.plan_winograd import WinogradPlan, WinogradWork, plan_winograd

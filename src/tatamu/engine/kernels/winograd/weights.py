@@ -6,10 +6,10 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define, transpose
 from tatamu.engine.kernels.job import Word
-from tatamu.engine.kernels.linear_maps import apply_2d
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
-from tatamu.engine.kernels.winograd_tiles import Filters
+from tatamu.engine.kernels.winograd.linear_maps import apply_2d
+from tatamu.engine.kernels.winograd.tiles import Filters
 
 
 def define_transform_weight(module: ir.Module, numbers: Numbers, filters: Filters, width: int) -> ir.Function:

@@ -18,10 +18,10 @@ from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable,
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
-from tatamu.engine.kernels.winograd_kernel import WEIGHT_CHANNELS, WinogradKernel
-from tatamu.engine.kernels.winograd_repair import define_repair
-from tatamu.engine.kernels.winograd_tiles import define_transform_input, define_transform_result
-from tatamu.engine.kernels.winograd_weights import define_transform_weight
+from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
+from tatamu.engine.kernels.winograd.repair import define_repair
+from tatamu.engine.kernels.winograd.tiles import define_transform_input, define_transform_result
+from tatamu.engine.kernels.winograd.weights import define_transform_weight
 from tatamu.engine.target import Target
 
 

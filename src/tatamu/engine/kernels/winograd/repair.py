@@ -12,8 +12,8 @@ from tatamu.engine.kernels.ir import I64, POINTER, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
-from tatamu.engine.kernels.winograd_tiles import Filters
-from tatamu.engine.kernels.winograd_weights import gather_taps
+from tatamu.engine.kernels.winograd.tiles import Filters
+from tatamu.engine.kernels.winograd.weights import gather_taps
 
 
 def define_repair(module: ir.Module, numbers: Numbers, filters: Filters, pack: ir.Function) -> ir.Function:

@@ -72,6 +72,6 @@ class WinogradKernel:
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
-        from tatamu.engine.kernels import winograd  # noqa: PLC0415  # Most programs compile nothing.
+        from tatamu.engine.kernels.winograd import convolution  # noqa: PLC0415  # Most programs compile nothing.
 
-        return winograd.build(self, target)
+        return convolution.build(self, target)

@@ -6,8 +6,8 @@ from llvmlite import ir
 
 from tatamu.engine.cook_toom import Filtering
 from tatamu.engine.kernels.ir import I64, POINTER, define
-from tatamu.engine.kernels.linear_maps import apply_2d
 from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.winograd.linear_maps import apply_2d
 
 Filters = tuple[Filtering, Filtering]
 """Of the rows and of the columns."""
