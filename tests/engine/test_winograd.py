@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine import calls
 from engine.cases import Arrangement, Case
 from engine.judges import bits, exact, torch_forward, torch_results
-from engine.winograd_cases import cases, forced, limits
+from engine.winograd_cases import cases, forced, grad_weight_limit, limits
 from tatamu.engine.target import Target, host, host_as_avx2
 from tatamu.geometry import Axis, Geometry
 from tolerance import assert_within
@@ -28,12 +28,16 @@ def _check(case: Case, dtype: torch.dtype, target: Target, number: int) -> None:
         None if it.bias is None else exact(it.bias),
         exact(it.grad_output),
     )
-    for which in ("forward", "grad_input"):
+    for which in ("forward", "grad_input", "grad_weight"):
         with forced(number) as plans:
             result = calls.run(which, it, target, channels_last=case.channels_last, threads=2)
-        if plans:  # Grad input of padding that repeats pixels is the direct kernel's.
+        if not plans:
+            continue  # Grad input of padding that repeats pixels is the direct kernel's, for example.
+        if which == "grad_weight":
+            limit = grad_weight_limit(plans[0], it, expected[which])
+        else:
             limit = limits(plans[0], it, expected)[which]
-            assert_within(exact(result), expected[which], limit)
+        assert_within(exact(result), expected[which], limit)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -69,10 +73,11 @@ def test_layers_of_several_blocks(geometry: Geometry, channels_last: bool) -> No
 @pytest.mark.parametrize("geometry", LAYERS, ids=range(len(LAYERS)))
 def test_bits_do_not_depend_on_threads(geometry: Geometry) -> None:
     it = Case(geometry).operands(torch.float32)
-    with forced(1):
-        one, two, three = (calls.run("forward", it, host(), threads=n) for n in (1, 2, 3))
-    assert torch.equal(bits(one), bits(two))
-    assert torch.equal(bits(one), bits(three))
+    for which in ("forward", "grad_input", "grad_weight"):
+        with forced(1):
+            one, two, three = (calls.run(which, it, host(), threads=n) for n in (1, 2, 3))
+        assert torch.equal(bits(one), bits(two))
+        assert torch.equal(bits(one), bits(three))
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 3e37, -3e38])
@@ -91,6 +96,22 @@ def test_what_is_not_finite_is_where_the_definition_has_it(
         with forced(number):
             result = calls.run("forward", it, host(), channels_last=channels_last, threads=2)
         right = torch_forward(geometry, it.input, it.weight, it.bias)
+        assert torch.equal(result.isnan(), right.isnan())
+        assert torch.equal(result.isposinf(), right.isposinf())
+        assert torch.equal(result.isneginf(), right.isneginf())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e37])
+@pytest.mark.parametrize("where", ["input", "grad_output"])
+def test_gradients_that_are_not_finite_are_where_the_definition_has_them(value: float, where: str) -> None:
+    geometry = Geometry(2, 20, 37, 1, Axis(17, 3, 1, 1, 1, 1), Axis(19, 3, 1, 1, 1, 1))
+    it = Case(geometry).operands(torch.float32)
+    spoilt = getattr(it, where)
+    spoilt[1, 5, 0, 2] = value
+    right = torch_results(geometry, it.input, it.weight, it.bias, it.grad_output)["grad_weight"]
+    for number in range(4):
+        with forced(number):
+            result = calls.run("grad_weight", it, host(), threads=2)
         assert torch.equal(result.isnan(), right.isnan())
         assert torch.equal(result.isposinf(), right.isposinf())
         assert torch.equal(result.isneginf(), right.isneginf())

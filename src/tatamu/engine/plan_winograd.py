@@ -6,21 +6,20 @@ traffic by the level of cache it comes from. docs/decisions/winograd.md compares
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 _POINTS = (3, 5, 7)
-_INSTRUCTIONS_A_CYCLE = 2.5
+INSTRUCTIONS_A_CYCLE = 2.5
 _DIRECT_EFFICIENCY = 0.85
-_MULTIPLY_EFFICIENCY = 0.92
+MULTIPLY_EFFICIENCY = 0.92
 _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 10
 _WRITE_BYTES_A_CYCLE = 6
-_TASKS_WANTED = 8
-_WAITING_POWER = 0.2
+TASKS_WANTED = 8
+WAITING_POWER = 0.2
 _MOST_TILES = 96
 _MOST_SCRATCH = 4 << 20
 
@@ -69,31 +68,26 @@ def plans(work: WinogradWork, element: ElementType, target: Target) -> list[Wino
     """The best plan of every filter that there is for these taps."""
     return [
         _plan(work, (a, b), element, target)
-        for a in _outputs(work.taps[0], work.grid[0])
-        for b in _outputs(work.taps[1], work.grid[1])
-        if (a, b) != (1, 1)
+        for a in tile_sizes(work.taps[0])
+        for b in tile_sizes(work.taps[1])
+        if work.taps != (1, 1)
     ]
 
 
-def _outputs(taps: int, grid: int) -> Iterator[int]:
-    """Results of a tile for which there are points; one where there is nothing to gain."""
-    if taps == 1:
-        yield 1
-        return
-    for count in _POINTS:
-        outputs = count + 2 - taps
-        if 2 <= outputs <= max(2, grid + 2):
-            yield outputs
+def tile_sizes(taps: int) -> tuple[int, ...]:
+    """Results of a tile along an axis for which there are points; one where there is nothing to gain."""
+    return (1,) if taps == 1 else tuple(n + 2 - taps for n in _POINTS if n >= taps)
 
 
-def _tile(vectors_wanted: int, registers: int) -> tuple[tuple[int, ...], int]:
+def register_tile(vectors_wanted: int, registers: int) -> tuple[tuple[int, ...], int]:
+    """Rows, the largest number first, and registers of a row that fill the register file."""
     vectors = min(2, vectors_wanted)
     if registers >= 32:
         return (12, 4), vectors
     return (6, 2), vectors
 
 
-def _evenly(size: int, most: int) -> list[int]:
+def evenly(size: int, most: int) -> list[int]:
     """Block sizes that cut ``size`` evenly, none above ``most``."""
     return sorted({-(-size // n) for n in range(1, size + 1) if -(-size // n) <= most})
 
@@ -101,7 +95,7 @@ def _evenly(size: int, most: int) -> list[int]:
 def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, target: Target) -> WinogradPlan:
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     registers = -(-work.m // lanes)
-    rows, vectors = _tile(registers, target.registers)
+    rows, vectors = register_tile(registers, target.registers)
     panels = -(-registers // vectors)
     tiles_h, tiles_w = (-(-size // m) for size, m in zip(work.grid, outputs, strict=True))
     products = (outputs[0] + work.taps[0] - 1) * (outputs[1] + work.taps[1] - 1)
@@ -109,9 +103,9 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
     pixels = outputs[0] * outputs[1]
     source_blocks = -(-work.channels // lanes)
     # Instructions of a transform, counted on F(4x4, 3x3): three passes over the products, and its own.
-    there = (7 * products + 2 * pixels) / _INSTRUCTIONS_A_CYCLE
-    back = (5 * products + 6 * pixels) / _INSTRUCTIONS_A_CYCLE
-    weights = work.groups * registers * work.channels * (5 * products) / _INSTRUCTIONS_A_CYCLE
+    there = (7 * products + 2 * pixels) / INSTRUCTIONS_A_CYCLE
+    back = (5 * products + 6 * pixels) / INSTRUCTIONS_A_CYCLE
+    weights = work.groups * registers * work.channels * (5 * products) / INSTRUCTIONS_A_CYCLE
     weights += work.groups * weight_bytes / _WRITE_BYTES_A_CYCLE
 
     def candidate(images: int, block_h: int, block_w: int, split: int) -> WinogradPlan:
@@ -119,7 +113,7 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
         whole = -(-tiles // rows[-1]) * rows[-1]
         blocks = -(-work.batch // images) * -(-tiles_h // block_h) * -(-tiles_w // block_w) * work.groups
         each = -(-panels // split)
-        multiply = products * whole * work.channels * each * vectors / _MULTIPLY_EFFICIENCY
+        multiply = products * whole * work.channels * each * vectors / MULTIPLY_EFFICIENCY
         near = products * whole * work.channels * item
         rate = _NEAR_BYTES_A_CYCLE if near < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
         traffic = near * each / rate
@@ -127,7 +121,7 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
         traffic += weight_bytes / split / rate
         transforms = tiles * (source_blocks * there + each * vectors * back)
         tasks = blocks * split
-        waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+        waiting = max(1.0, TASKS_WANTED / tasks) ** WAITING_POWER
         cycles = weights + tasks * (multiply + 0.3 * traffic + transforms) * waiting
         reason = (
             f"winograd F({outputs[0]}x{outputs[1]}, {work.taps[0]}x{work.taps[1]}): {products} products for"
@@ -142,13 +136,13 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
 
     shapes = [
         (1, block_h, block_w)
-        for block_h in _evenly(tiles_h, 8)
-        for block_w in _evenly(tiles_w, _MOST_TILES)
+        for block_h in evenly(tiles_h, 8)
+        for block_w in evenly(tiles_w, _MOST_TILES)
         if fits(1, block_h, block_w)
     ]
     shapes += [
         (images, tiles_h, tiles_w)
-        for images in _evenly(work.batch, _MOST_TILES)
+        for images in evenly(work.batch, _MOST_TILES)
         if images > 1 and fits(images, tiles_h, tiles_w)
     ]
     splits = [n for n in (1, 2, 4, 8) if n <= panels]

@@ -132,6 +132,7 @@ class Word(IntEnum):
     TILE_PRODUCT = auto()
     TILE_PITCH = auto()
     SUM_PRODUCT = auto()
+    SUM_PITCH = auto()
     SECOND_N = auto()
     SECOND_G = auto()
     SECOND_C = auto()
@@ -144,6 +145,7 @@ class Word(IntEnum):
     PANEL_AT = auto()
     TILES_AT = auto()
     FLAGS_AT = auto()
+    TAPS_AT = auto()
     LENGTH = auto()
     """Not a word: how many there are."""
 

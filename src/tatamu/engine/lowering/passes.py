@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, grad_weight, winograd
+from tatamu.engine.lowering import direct, grad_weight, winograd, winograd_grad_weight
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -47,7 +47,9 @@ def lower_grad_weight(
     result: Operand,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
-    return grad_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
+    operands = source, grad_output, result
+    tiled = winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    return tiled or grad_weight.lower_grad_weight(geometry, element, target, *operands)
 
 
 lower_grad_bias = grad_weight.lower_grad_bias

@@ -23,7 +23,7 @@ def lower_forward(
     result: Operand,
 ) -> Lowered | None:
     """The forward pass, or None where another technique is better."""
-    if not _applies(geometry, element):
+    if not applies(geometry, element):
         return None
     o, c, h, w = weight.strides
     work = WinogradWork(
@@ -65,7 +65,7 @@ def lower_grad_input(
 ) -> Lowered | None:
     """The gradient of the input, a convolution with the kernel turned; None where another way is better."""
     padded = any(amount for amounts in geometry.padding for amount in amounts)
-    if not _applies(geometry, element) or (padded and geometry.padding_mode != "zeros"):
+    if not applies(geometry, element) or (padded and geometry.padding_mode != "zeros"):
         return None
     o, c, h, w = weight.strides
     work = WinogradWork(
@@ -104,7 +104,7 @@ def lower_grad_input(
     )
 
 
-def _applies(geometry: Geometry, element: ElementType) -> bool:
+def applies(geometry: Geometry, element: ElementType) -> bool:
     """Whether the arithmetic is possible: real floats, neither stride nor dilation."""
     axes = geometry.rows, geometry.columns
     plain = all(axis.stride == 1 and (axis.dilation == 1 or axis.kernel == 1) for axis in axes)

@@ -20,7 +20,7 @@ from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
 from tatamu.engine.kernels.winograd.repair import define_repair
-from tatamu.engine.kernels.winograd.tiles import define_transform_input, define_transform_result
+from tatamu.engine.kernels.winograd.tiles import define_transform_result, define_transform_tiles
 from tatamu.engine.kernels.winograd.weights import define_transform_weight
 from tatamu.engine.target import Target
 
@@ -85,7 +85,10 @@ class _Main:
         self.width = kernel.vectors * numbers.lanes
         self.pack = define_pack_channels(module, numbers, kernel.source_interleaved)
         self.store = define_store_channels(module, numbers, kernel.target_interleaved)
-        self.forth = define_transform_input(module, numbers, kernel.filters)
+        down, across = kernel.filters
+        self.forth = define_transform_tiles(
+            module, numbers, "transform_input", (down.input, across.input), (down.outputs, across.outputs)
+        )
         self.back = define_transform_result(module, numbers, kernel.filters)
         self.repair = define_repair(module, numbers, kernel.filters, self.pack)
         self.multiply = {

@@ -75,3 +75,42 @@ class WinogradKernel:
         from tatamu.engine.kernels.winograd import convolution  # noqa: PLC0415  # Most programs compile nothing.
 
         return convolution.build(self, target)
+
+
+@dataclass(frozen=True)
+class WinogradGradWeightKernel:
+    """What one compiled grad-weight kernel is for: tiles of gradients of the output on ``taps``.
+
+    Both operands lie the same way. The register tile is one of ``rows`` input channels by ``vectors``
+    registers of result channels.
+    """
+
+    element: ElementType
+    tile: tuple[int, int]
+    taps: tuple[int, int]
+    rows: tuple[int, ...]
+    vectors: int
+    interleaved: bool
+
+    @property
+    def filters(self) -> tuple[Filtering, Filtering]:
+        """Of the rows and of the columns: gradients take the weight's place, taps that of the results."""
+        down, across = (filtering(r, m, points(m + r - 2)) for m, r in zip(self.tile, self.taps, strict=True))
+        return down, across
+
+    @property
+    def products(self) -> int:
+        """Products of a tile for each pair of channels."""
+        return (self.tile[0] + self.taps[0] - 1) * (self.tile[1] + self.taps[1] - 1)
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tiles, layout, target."""
+        (a, b), (r, s) = self.tile, self.taps
+        size = f"{self.rows[0]}x{self.vectors}_{'i' if self.interleaved else 'p'}"
+        return f"{self.element.name}_winogradgradweight{a}x{b}k{r}x{s}_{size}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels.winograd import grad_weight  # noqa: PLC0415  # Most programs compile nothing.
+
+        return grad_weight.build(self, target)

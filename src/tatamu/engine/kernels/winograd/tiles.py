@@ -1,10 +1,10 @@
-"""Winograd's transforms of tiles: input and result. Lanes are channels throughout."""
+"""Winograd's transforms of tiles, there and back. Lanes are channels throughout."""
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.cook_toom import Filtering
+from tatamu.engine.cook_toom import Filtering, Matrix
 from tatamu.engine.kernels.ir import I64, POINTER, define
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
@@ -13,24 +13,27 @@ Filters = tuple[Filtering, Filtering]
 """Of the rows and of the columns."""
 
 
-def define_transform_input(module: ir.Module, numbers: Numbers, filters: Filters) -> ir.Function:
-    """``tiles[product][tile][channel] = Bᵀ d B`` for a grid of overlapping tiles d of a slab.
+def define_transform_tiles(
+    module: ir.Module, numbers: Numbers, name: str, matrices: tuple[Matrix, Matrix], steps: tuple[int, int]
+) -> ir.Function:
+    """``tiles[product][tile][channel] = P d Qᵀ`` for a grid of tiles d of a slab, ``steps`` pixels apart.
 
+    ``matrices`` are P and Q: Bᵀ for the input, or G where the gradient of the output stands for the weight.
     Arguments: slab, tiles (at the first tile and channel), rows and columns of the grid, elements of a slab
     row, of a product, of a tile.
     """
-    code = define(module, "transform_input", [POINTER, POINTER] + [I64] * 5)
+    code = define(module, name, [POINTER, POINTER] + [I64] * 5)
     slab, tiles = code.pointer(0, numbers.computed), code.pointer(1, numbers.computed)
     rows, columns, pitch, product, tile = (code.argument(n) for n in range(2, 7))
-    lanes, (down, across) = numbers.lanes, filters
+    lanes, (down, across) = numbers.lanes, matrices
     with code.loop(0, rows) as y, code.loop(0, columns) as x:
-        begin = slab + (y * pitch * down.outputs + x * (across.outputs * lanes))
-        lines = [begin + pitch * i for i in range(down.products)]
+        begin = slab + (y * pitch * steps[0] + x * (steps[1] * lanes))
+        lines = [begin + pitch * i for i in range(len(down[0]))]
         result = tiles + (y * columns + x) * tile
-        done = apply_2d(code, down.input, across.input, lambda i, j: lines[i].load(j * lanes, lanes))
+        done = apply_2d(code, down, across, lambda i, j: lines[i].load(j * lanes, lanes))
         for i, line in enumerate(done):
             for j, value in enumerate(line):
-                result.store(value, product * (i * across.products + j))
+                result.store(value, product * (i * len(across) + j))
     code.done()
     return code.function
 
