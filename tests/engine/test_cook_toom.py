@@ -15,9 +15,7 @@ def _times(matrix: Matrix, vector: list[Fraction]) -> list[Fraction]:
     return [sum((a * v for a, v in zip(row, vector, strict=True)), Fraction(0)) for row in matrix]
 
 
-@pytest.mark.parametrize(
-    ("outputs", "taps"), [(1, 1), (2, 3), (4, 3), (6, 3), (2, 5), (4, 5), (2, 7), (3, 4), (3, 2)]
-)
+@pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (2, 3), (4, 3), (2, 5), (3, 4), (5, 2), (3, 2)])
 def test_it_is_the_convolution(outputs: int, taps: int) -> None:
     filters = filtering(outputs, taps, points(outputs + taps - 2))
     assert filters.products == outputs + taps - 1 == len(filters.input) == len(filters.weight)

@@ -19,7 +19,6 @@ WEIGHT_CHANNELS = 16
 _PAIRS = {
     3: (Fraction(1),),
     5: (Fraction(3, 4), Fraction(5, 4)),
-    7: (Fraction(5, 8), Fraction(1), Fraction(7, 4)),
 }
 
 
