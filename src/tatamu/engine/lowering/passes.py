@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, grad_weight
+from tatamu.engine.lowering import direct, fully_connected, grad_weight
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -19,6 +19,8 @@ def lower_forward(
     result: Operand,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    if fully_connected.fits(geometry, element, source, weight):
+        return fully_connected.lower_forward(geometry, element, target, source, weight, bias_stride, result)
     return direct.lower_forward(geometry, element, target, source, weight, bias_stride, result)
 
 
