@@ -10,7 +10,7 @@ import torch
 from engine.calls import element_type, lower, new_result, operand, run
 from engine.cases import FLOATS, INTEGERS, Arrangement, Case
 from engine.judges import assert_right, bits, exact, torch_forward
-from tatamu.engine.kernels.descriptions import FullyConnectedKernel
+from tatamu.engine.kernels.descriptions import FullyConnectedGradientKernel, FullyConnectedKernel
 from tatamu.engine.lowering import fully_connected
 from tatamu.engine.target import Target, host, host_as_avx2
 from tatamu.geometry import Axis, Geometry
@@ -24,7 +24,14 @@ LAYERS = {
     "groups": Geometry(3, 34, 24, 2, *PIXEL),
     "a window": Geometry(5, 6, 20, 1, *SQUARE),
     "several stretches": Geometry(3, 700, 5, 1, *SQUARE),
-    "blocks of images": Geometry(70, 5, 4, 1, Axis(2, 2, 3), Axis(1, 1, 2)),
+    "blocks of images": Geometry(70, 9, 4, 1, Axis(2, 2, 3), Axis(1, 1, 2)),
+}
+
+
+KERNELS = {
+    "forward": FullyConnectedKernel,
+    "grad_input": FullyConnectedGradientKernel,
+    "grad_weight": FullyConnectedGradientKernel,
 }
 
 
@@ -33,15 +40,16 @@ LAYERS = {
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("geometry", LAYERS.values(), ids=LAYERS.keys())
 def test_results_are_right(geometry: Geometry, dtype: torch.dtype, layout: str, target: Target) -> None:
-    how = Arrangement(layout)
+    how, last = Arrangement(layout), layout == "channels_last"
     for with_bias in (True, False):
         it = Case(geometry, (how, how, how), with_bias).operands(dtype)
-        last = layout == "channels_last"
-        result = new_result("forward", it, last)
-        assert isinstance(lower("forward", it, result, target).kernel, FullyConnectedKernel)
-        one, two = (run("forward", it, target, channels_last=last, threads=threads) for threads in (1, 2))
-        assert_right({"forward": one}, it, with_reference=geometry.in_channels < 100)
-        assert torch.equal(bits(one), bits(two))
+        results = {}
+        for which, kernel in KERNELS.items():
+            assert isinstance(lower(which, it, new_result(which, it, last), target).kernel, kernel)
+            one, two = (run(which, it, target, channels_last=last, threads=threads) for threads in (1, 2))
+            assert torch.equal(bits(one), bits(two))
+            results[which] = one
+        assert_right(results, it, with_reference=geometry.in_channels < 100)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -56,10 +64,26 @@ def test_integers_wrap_around(dtype: torch.dtype, target: Target) -> None:
 def test_a_result_does_not_depend_on_the_images_beside_it() -> None:
     """Each element is summed in the order that its own numbers give, whatever tile it is in."""
     it = Case(LAYERS["images for every tile"]).operands(torch.float32)
-    whole = run("forward", it, host())
-    for image in range(7):
-        alone = replace(it, geometry=replace(it.geometry, batch=1), input=it.input[image : image + 1])
-        assert torch.equal(run("forward", alone, host()), whole[image : image + 1])
+    forward, grad_input = (run(which, it, host()) for which in ("forward", "grad_input"))
+    for n in range(7):
+        one = slice(n, n + 1)
+        alone = replace(
+            it,
+            geometry=replace(it.geometry, batch=1),
+            input=it.input[one],
+            grad_output=it.grad_output[one],
+        )
+        assert torch.equal(run("forward", alone, host()), forward[one])
+        assert torch.equal(run("grad_input", alone, host()), grad_input[one])
+
+
+def test_lines_shorter_than_a_register_are_left_to_others() -> None:
+    geometry = Geometry(2, 15, 20, 1, *PIXEL)
+    it = Case(geometry).operands(torch.float32)
+    element, w = element_type(torch.float32), operand(it.weight)
+    assert not fully_connected.gradient_fits(geometry, element, w, operand(it.input))
+    longer = replace(geometry, in_channels=16)
+    assert fully_connected.gradient_fits(longer, element, w, operand(it.input))
 
 
 @pytest.mark.parametrize(

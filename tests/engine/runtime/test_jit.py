@@ -12,6 +12,7 @@ from engine.cases import Case, Operands
 from tatamu.engine.kernels.descriptions import (
     ChannelSumsKernel,
     DirectKernel,
+    FullyConnectedGradientKernel,
     FullyConnectedKernel,
     GradWeightKernel,
 )
@@ -75,12 +76,12 @@ def test_kernels_import_nothing_but_openmp_and_two_memory_functions(
 ) -> None:
     kernels = {
         lowered(which, geometry, dtype, target, channels_last).kernel
-        for which in ("forward", "grad_weight", "grad_bias")
+        for which in ("forward", "grad_input", "grad_weight", "grad_bias")
         for geometry in (DENSE, DEPTHWISE, FULLY_CONNECTED)
     }
     expected = {DirectKernel, GradWeightKernel, ChannelSumsKernel}
     if not dtype.is_complex:
-        expected.add(FullyConnectedKernel)
+        expected |= {FullyConnectedKernel, FullyConnectedGradientKernel}
     assert {type(kernel) for kernel in kernels} == expected
     for kernel in kernels:
         assert undefined_symbols(jit.emit_object(kernel, target)) <= ALLOWED, kernel.name(target)

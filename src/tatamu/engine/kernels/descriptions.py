@@ -107,6 +107,32 @@ class FullyConnectedKernel:
 
 
 @dataclass(frozen=True)
+class FullyConnectedGradientKernel:
+    """What one compiled kernel for a gradient of fully connected layers is for."""
+
+    element: ElementType
+    of_weight: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, target."""
+        return (
+            f"{self.element.name}_fullyconnectedgrad{'weight' if self.of_weight else 'input'}_{target.name}"
+        )
+
+    def tiles(self, target: Target) -> dict[int, tuple[int, ...]]:
+        """Registers of a register tile, the most first, for each number of its rows."""
+        return {4: (6, 3, 1), 1: (8, 4, 1)} if target.registers >= 32 else {4: (3, 1), 1: (8, 4, 1)}
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import (  # noqa: PLC0415  # Most programs compile nothing.
+            fully_connected_gradients,
+        )
+
+        return fully_connected_gradients.build(self, target)
+
+
+@dataclass(frozen=True)
 class ChannelSumsKernel:
     """What one compiled kernel is for: an element type, and whether channels lie side by side."""
 

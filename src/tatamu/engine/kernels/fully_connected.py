@@ -96,7 +96,7 @@ def _define_tile(module: ir.Module, numbers: Numbers, rows: int, images: int) ->
             totals.store(code.add(totals.load(number * lanes, lanes), held.get()), number * lanes)
             held.set(zero)
     with code.when(whole < count):
-        read = _reader_of_rests(code, numbers, whole, count - whole)
+        read = reader_of_rests(code, numbers, whole, count - whole)
         step(sums, [read(stream) for stream in streams], [read(line) for line in lines])
     ends = [code.add(totals.load(n * lanes, lanes), held.get()) for n, held in enumerate(sums)]
     for i in range(images):
@@ -106,7 +106,7 @@ def _define_tile(module: ir.Module, numbers: Numbers, rows: int, images: int) ->
     return code.function
 
 
-def _reader_of_rests(code: Code, numbers: Numbers, begin: Int, count: Int) -> Callable[[Pointer], ir.Value]:
+def reader_of_rests(code: Code, numbers: Numbers, begin: Int, count: Int) -> Callable[[Pointer], ir.Value]:
     """Reads what is left of a line that ends within a register; lanes past its end are zeros."""
     lanes = numbers.lanes
     if numbers.target.masks:

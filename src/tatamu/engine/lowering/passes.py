@@ -33,6 +33,8 @@ def lower_grad_input(
     result: Operand,
 ) -> Lowered:
     """The gradient of the input."""
+    if fully_connected.gradient_fits(geometry, element, weight, result):
+        return fully_connected.lower_grad_input(geometry, element, target, grad_output, weight, result)
     return direct.lower_grad_input(geometry, element, target, grad_output, weight, result)
 
 
@@ -45,6 +47,8 @@ def lower_grad_weight(
     result: Operand,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
+    if fully_connected.gradient_fits(geometry, element, source, result):
+        return fully_connected.lower_grad_weight(geometry, element, target, source, grad_output, result)
     return grad_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
 
 
