@@ -100,7 +100,7 @@ def convolution(input: Tensor, weight: Tensor, bias: Tensor | None, convolution:
 def compute(input: Tensor, weight: Tensor, bias: Tensor | None, known: Known) -> Tensor:
     """The output of operands that are known."""
     if _records() and (
-        input.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
+        weight.requires_grad or input.requires_grad or (bias is not None and bias.requires_grad)
     ):
         return _apply(input, weight, bias, known)
     return known.forward(input, weight, bias)
