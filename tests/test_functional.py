@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as torch_functional
 
 import tatamu
-from tatamu import functional, launch
+from tatamu import functional
 from tolerance import assert_within, bound
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -246,21 +246,29 @@ def test_a_tensor_subclass_comes_back() -> None:
     assert torch.equal(output.as_subclass(torch.Tensor), tatamu.conv2d(image, weight))
 
 
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(functional, "_found", {})
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functional, "_MOST_RESOLVED", 3)
+    monkeypatch.setattr(functional, "_MOST_FOUND", 3)
     weight = randn(1, 1, 1, 1)
     for size in range(1, 9):
         image = randn(1, 1, size, size)
         torch.testing.assert_close(tatamu.conv2d(image, weight), image * weight)
-        assert len(functional._resolved) <= 4096
-    assert len(functional._resolved) <= 3
+        assert len(functional._found) <= 4096
+    assert len(functional._found) <= 3
 
 
-def test_the_plain_call_launches_one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    forward = launch.forward
-    monkeypatch.setattr(launch, "forward", lambda *operands: calls.append(operands) or forward(*operands))
+def test_the_plain_call_computes_and_copies_nothing_else() -> None:
     image, weight = randn(1, 2, 5, 5), randn(3, 2, 3, 3)
+    tatamu.conv2d(image, weight)
+    (found,) = [found for key, found in functional._found.items() if key[0] == image.shape]
+    assert found.known is not None
+    calls: list[tuple[object, ...]] = []
+    forward = found.known.forward
+    found.known.forward = lambda *operands: calls.append(operands) or forward(*operands)
     tatamu.conv2d(image, weight)
     assert len(calls) == 1
     assert calls[0][0] is image  # No copy and no view on the way.

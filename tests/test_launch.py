@@ -56,8 +56,12 @@ def test_unwritten_memory_would_be_noticed() -> None:
         assert torch.empty(2, 3, 4, 5).isnan().all()
         assert torch.empty(2, 3, 4, 5, dtype=torch.complex32).real.isnan().all()
         assert torch.empty(2, 3, 4, 5, dtype=torch.bfloat16, memory_format=torch.channels_last).isnan().all()
-        with memory.workspace(64) as address:
-            content = bytearray(ctypes.string_at(address, 64))
+        pattern = torch.empty(2, 3, 4, 5)
+        pattern.untyped_storage().resize_(0)
+        assert torch.empty_like(pattern).isnan().all()
+        workspace = memory.take(64)
+        content = bytearray(ctypes.string_at(workspace[1], 64))
+        memory.give_back(workspace)
         assert torch.frombuffer(content, dtype=torch.float32).isnan().all()
 
 
@@ -101,6 +105,7 @@ LARGER = [
     Geometry(1, 3, 3, 3, Axis(20, 31, 1, 1, 15, 15), Axis(33, 31, 1, 1, 15, 15)),
     Geometry(1, 5, 18, 1, Axis(6, 6, 1, 3, 30, 30), Axis(4, 5, 3, 2, 9, 0), "replicate"),
     Geometry(1, 70, 3, 1, Axis(7, 7), Axis(7, 7)),
+    Geometry(11, 90, 45, 1, Axis(7, 7), Axis(7, 7)),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from tatamu import validate
@@ -15,8 +16,32 @@ from tatamu.geometry import Convolution, PaddingArgument
 
 __all__ = ["conv2d", "convolution"]
 
-_MOST_RESOLVED = 4096
-_resolved: dict[object, tuple[Convolution, tuple[Any, ...]]] = {}
+_is_compiling = torch.compiler.is_dynamo_compiling
+_is_autocast = torch.is_autocast_enabled
+_tensor_keys, _thread_keys = eager.tensor_keys, eager.thread_keys
+
+_MOST_FOUND = 4096
+
+
+class _Found:
+    """What a call's arguments resolve to, the arguments themselves, and what is known of such calls."""
+
+    __slots__ = ("dilation", "groups", "known", "padding", "resolved", "stride")
+
+    def __init__(
+        self,
+        stride: object,
+        padding: object,
+        dilation: object,
+        groups: object,
+        resolved: Convolution,
+        known: eager.Known | None,
+    ) -> None:
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        self.resolved, self.known = resolved, known
+
+
+_found: dict[object, _Found] = {}
 
 
 def conv2d(
@@ -73,9 +98,9 @@ def convolution(
     Raises:
         TatamuError: as `conv2d`.
     """
-    if not torch.compiler.is_dynamo_compiling():
+    if not _is_compiling():
         if has_torch_function_variadic(input, weight, bias):
-            output: Tensor = handle_torch_function(
+            result: Tensor = handle_torch_function(
                 convolution,
                 (input, weight, bias),
                 input,
@@ -87,36 +112,72 @@ def convolution(
                 groups,
                 padding_mode,
             )
+            return result
+        output = _plain(input, weight, bias, stride, padding, dilation, groups, padding_mode)
+        if output is not None:
             return output
-        if eager.is_plain(input, weight) if bias is None else eager.is_plain(input, weight, bias):
-            if torch.is_autocast_enabled("cpu"):
-                input, weight, bias = _autocast(input, weight, bias)
-            return _plain(input, weight, bias, stride, padding, dilation, groups, padding_mode)
     operands.check_kind(input, weight, bias)
     tensors = _autocast(input, weight, bias)
     resolved = _resolve(*tensors, stride, padding, dilation, groups, padding_mode)
     return _shaped(operators.convolution, *tensors, resolved)
 
 
-def _plain(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
-    """The usual call. Sizes are known, so what the arguments resolve to is looked up."""
-    shape = input.shape
-    biased = None if bias is None else (bias.shape, bias.dtype)
-    key = shape, weight.shape, biased, arguments, input.dtype, weight.dtype
+def _plain(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: object,
+    padding_mode: str,
+) -> Tensor | None:
+    """The usual call, for which one look-up finds all that is known of it; None where this is another one.
+
+    All that the result depends on is in the key, down to what the dispatcher knows of each tensor and of the
+    thread: nothing is assumed of a tensor because it was plain before.
+    """
     try:
-        found = _resolved.get(key)
-    except TypeError:  # A list, which cannot be hashed, or nothing that an argument can be.
-        resolved = _resolve(input, weight, bias, *arguments)
-    else:
-        if found is None:
-            resolved = _resolve(input, weight, bias, *arguments)
-            _remember(key, resolved, arguments)
-        else:
-            resolved, known = found
-            _check_types(arguments, known)
-    if len(shape) == 3 or shape[1] == 0:
-        return _shaped(eager.convolution, input, weight, bias, resolved)
-    return eager.convolution(input, weight, bias, resolved)
+        if _is_autocast("cpu"):
+            input, weight, bias = _autocast(input, weight, bias)
+        key = (
+            input.shape, input.stride(), input.dtype, _tensor_keys(input).raw_repr(),
+            weight.shape, weight.stride(), weight.dtype, _tensor_keys(weight).raw_repr(),
+            None if bias is None else (bias.shape, bias.stride(), bias.dtype, _tensor_keys(bias).raw_repr()),
+            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(),
+        )  # fmt: skip
+        found = _found.get(key)
+    except (AttributeError, RuntimeError, TypeError):  # No tensor, one without strides, a list of arguments.
+        return _unknown(None, input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    if found is None or forward_ad._current_level >= 0:
+        return _unknown(key, input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    if not (
+        stride is found.stride
+        and padding is found.padding
+        and dilation is found.dilation
+        and groups is found.groups
+    ):
+        _check_types(stride, padding, dilation, groups)
+    known = found.known
+    if known is None:
+        return _shaped(eager.convolution, input, weight, bias, found.resolved)
+    return eager.compute(input, weight, bias, known)
+
+
+def _unknown(
+    key: object, input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any
+) -> Tensor | None:
+    """A call that nothing is known of, until now if there is a key; None where it is not plain."""
+    if not (eager.is_plain(input, weight) if bias is None else eager.is_plain(input, weight, bias)):
+        return None
+    resolved = _resolve(input, weight, bias, *arguments)
+    if key is not None:
+        if len(_found) >= _MOST_FOUND:
+            _found.clear()
+        known = eager.know(input, weight, bias, resolved)
+        stride, padding, dilation, groups, _ = arguments
+        _found[key] = _Found(stride, padding, dilation, groups, resolved, known)
+    return _shaped(eager.convolution, input, weight, bias, resolved)
 
 
 def _resolve(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Convolution:
@@ -125,20 +186,11 @@ def _resolve(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any
     return resolved
 
 
-def _remember(key: object, resolved: Convolution, arguments: tuple[Any, ...]) -> None:
-    if len(_resolved) >= _MOST_RESOLVED:
-        _resolved.clear()
-    _resolved[key] = resolved, arguments
-
-
-def _check_types(arguments: tuple[Any, ...], known: tuple[Any, ...]) -> None:
+def _check_types(stride: object, padding: object, dilation: object, groups: object) -> None:
     """1, 1.0 and True are one key, but not one type: complain of what only equals the known arguments.
 
-    A layer passes the same objects each time, which is settled by looking at their identity.
+    A layer passes the same objects each time, and never comes here.
     """
-    stride, padding, dilation, groups, _ = arguments
-    if stride is known[0] and padding is known[1] and dilation is known[2] and groups is known[3]:
-        return
     if not (_is_exact(stride) and _is_exact(padding) and _is_exact(dilation) and type(groups) is int):
         validate.arguments(stride, padding, dilation, groups)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,22 +41,44 @@ _ELEMENTS = {
 _MOST_PREPARED = 4096
 
 
-class _Prepared(NamedTuple):
-    """A call, and the result it writes."""
+Pass = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""A pass on tensors of the sizes, strides and dtypes that it was prepared for: source, second operand, bias.
 
-    call: Call
-    size: Sequence[int]
-    large: bool
-    """Whether the result is worth asking for huge pages."""
+They are not lazily negated, nor conjugated where they were not at the time.
+"""
+
+_empty_like = torch.empty_like
+_threads = torch.get_num_threads
+_prepared: dict[object, Pass] = {}
 
 
-_prepared: dict[object, _Prepared] = {}
+def _ready(call: Call, result: Tensor) -> Pass:
+    """The pass that makes results like this one, whose memory is let go."""
+    run = call.run
+    large = result.nbytes >= LARGE_RESULT
+    # Nothing makes a tensor sooner than the pattern of sizes, strides and dtype that it is to have.
+    result.untyped_storage().resize_(0)
+
+    # Free variables are the cheapest to read.
+    def compute(source: Tensor, second: Tensor, bias: Tensor | None) -> Tensor:
+        fresh = _empty_like(result)
+        address = fresh.data_ptr()
+        if large:
+            ask_for_huge_pages(address, fresh.nbytes)
+        bias_address = 0 if bias is None else bias.data_ptr()
+        run(source.data_ptr(), second.data_ptr(), bias_address, address, _threads())
+        return fresh
+
+    return compute
 
 
-def _prepare(key: object, lower: Callable[[Operand], Lowered], result: Tensor) -> _Prepared:
+def _prepare(
+    key: object, size: Sequence[int], like: Tensor, channels_last: bool, lower: Callable[[Operand], Lowered]
+) -> Pass:
     """Make ready for these sizes and strides what later calls find."""
+    result = torch.empty(size, dtype=like.dtype, device="cpu", memory_format=memory_format(channels_last))
     operand = _operand(result) if result.dim() == 4 else Operand((0, 1, 0, 0))
-    prepared = _Prepared(Call(lower(operand), host()), result.shape, result.nbytes >= LARGE_RESULT)
+    prepared = _ready(Call(lower(operand), host()), result)
     if len(_prepared) >= _MOST_PREPARED:
         _prepared.clear()
     _prepared[key] = prepared
@@ -79,26 +100,10 @@ def _size(tensor: Tensor) -> Size:
     return n, c, h, w
 
 
-def _new(size: Sequence[int], like: Tensor, channels_last: bool) -> Tensor:
-    """A result whose every element a kernel is about to write."""
-    if channels_last:
-        return torch.empty(size, dtype=like.dtype, device="cpu", memory_format=torch.channels_last)
-    return torch.empty(size, dtype=like.dtype, device="cpu")
-
-
-def _zeros(size: Size, like: Tensor, channels_last: bool) -> Tensor:
+def _zeros(size: Sequence[int], like: Tensor, channels_last: bool) -> Tensor:
     """The result of sums over nothing."""
     zeros = torch.zeros(size, dtype=like.dtype, device="cpu")
     return zeros.contiguous(memory_format=memory_format(channels_last))
-
-
-def _run(prepared: _Prepared, source: Tensor, second: Tensor, bias: Tensor | None, result: Tensor) -> Tensor:
-    address = result.data_ptr()
-    if prepared.large:
-        ask_for_huge_pages(address, result.nbytes)
-    bias_address = 0 if bias is None else bias.data_ptr()
-    prepared.call.run(source.data_ptr(), second.data_ptr(), bias_address, address, torch.get_num_threads())
-    return result
 
 
 def forward(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution) -> Tensor:
@@ -107,25 +112,33 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Con
     ``bias`` is (O,) or None. Arguments are valid; nothing is recorded for autograd.
     """
     input, weight = input.resolve_neg(), weight.resolve_neg()
-    stride = None
     if bias is not None:
         bias = bias.resolve_neg().resolve_conj()
-        stride = bias.stride(0)
-    channels_last = suggest_channels_last(input, weight)
-    key = ("forward", _signature(input), _signature(weight), stride, convolution)
-    prepared = _prepared.get(key)
-    if prepared is not None:
-        return _run(prepared, input, weight, bias, _new(prepared.size, input, channels_last))
-    geometry = Geometry.of(_size(input), _size(weight), convolution)
+    prepared = prepare_forward(input, weight, bias, convolution)
+    if prepared is None:
+        size = Geometry.of(_size(input), _size(weight), convolution).output_size
+        return _zeros(size, input, suggest_channels_last(input, weight))
+    return prepared(input, weight, bias)
+
+
+def prepare_forward(
+    input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution
+) -> Pass | None:
+    """`forward` of such operands, of which none is lazily negated; None where its sums are over nothing."""
     if input.numel() == 0 or weight.numel() == 0:
-        return _zeros(geometry.output_size, input, channels_last)
-    result = _new(geometry.output_size, input, channels_last)
+        return None
+    stride = None if bias is None else bias.stride(0)
+    key = ("forward", _signature(input), _signature(weight), stride, convolution)
 
     def lower(operand: Operand) -> Lowered:
         element = _ELEMENTS[input.dtype]
         return lower_forward(geometry, element, host(), _operand(input), _operand(weight), stride, operand)
 
-    return _run(_prepare(key, lower, result), input, weight, bias, result)
+    found = _prepared.get(key)
+    if found is not None:
+        return found
+    geometry = Geometry.of(_size(input), _size(weight), convolution)
+    return _prepare(key, geometry.output_size, input, suggest_channels_last(input, weight), lower)
 
 
 def grad_input(
@@ -133,9 +146,18 @@ def grad_input(
 ) -> Tensor:
     """The gradient of the input, (N, C, H, W), from that of the output; the weight counts conjugated."""
     grad_output, weight = grad_output.resolve_neg(), weight.resolve_neg()
-    if grad_output.numel() == 0 or weight.numel() == 0:
+    prepared = prepare_grad_input(grad_output, weight, input_size, convolution, channels_last)
+    if prepared is None:
         return _zeros(input_size, grad_output, channels_last)
-    result = _new(input_size, grad_output, channels_last)
+    return prepared(grad_output, weight, None)
+
+
+def prepare_grad_input(
+    grad_output: Tensor, weight: Tensor, input_size: Size, convolution: Convolution, channels_last: bool
+) -> Pass | None:
+    """`grad_input` of such operands, none lazily negated; None where its sums are over nothing."""
+    if grad_output.numel() == 0 or weight.numel() == 0:
+        return None
     key = ("grad_input", _signature(grad_output), _signature(weight), input_size, convolution, channels_last)
 
     def lower(operand: Operand) -> Lowered:
@@ -143,8 +165,7 @@ def grad_input(
         element = _ELEMENTS[grad_output.dtype]
         return lower_grad_input(geometry, element, host(), _operand(grad_output), _operand(weight), operand)
 
-    prepared = _prepared.get(key) or _prepare(key, lower, result)
-    return _run(prepared, grad_output, weight, None, result)
+    return _prepared.get(key) or _prepare(key, input_size, grad_output, channels_last, lower)
 
 
 def grad_weight(
@@ -152,9 +173,21 @@ def grad_weight(
 ) -> Tensor:
     """The gradient of the weight, (O, C / groups, kh, kw), from the output's; the input counts conjugated."""
     grad_output, input = grad_output.resolve_neg(), input.resolve_neg()
-    if grad_output.numel() == 0 or input.numel() == 0:
+    prepared = prepare_grad_weight(grad_output, input, weight_size, convolution, channels_last)
+    if prepared is None:
         return _zeros(weight_size, grad_output, channels_last)
-    result = _new(weight_size, grad_output, channels_last)
+    return prepared(input, grad_output, None)
+
+
+def prepare_grad_weight(
+    grad_output: Tensor, input: Tensor, weight_size: Size, convolution: Convolution, channels_last: bool
+) -> Pass | None:
+    """`grad_weight` of such operands, none lazily negated; None where its sums are over nothing.
+
+    It takes the input first, then the gradient.
+    """
+    if grad_output.numel() == 0 or input.numel() == 0:
+        return None
     key = ("grad_weight", _signature(grad_output), _signature(input), weight_size, convolution, channels_last)
 
     def lower(operand: Operand) -> Lowered:
@@ -162,22 +195,30 @@ def grad_weight(
         element = _ELEMENTS[grad_output.dtype]
         return lower_grad_weight(geometry, element, host(), _operand(input), _operand(grad_output), operand)
 
-    prepared = _prepared.get(key) or _prepare(key, lower, result)
-    return _run(prepared, input, grad_output, None, result)
+    return _prepared.get(key) or _prepare(key, weight_size, grad_output, channels_last, lower)
 
 
 def grad_bias(grad_output: Tensor) -> Tensor:
     """The gradient of the bias, (O,), from that of the output (N, O, Ho, Wo)."""
     grad_output = grad_output.resolve_neg()
-    n, o, h, w = _size(grad_output)
+    prepared = prepare_grad_bias(grad_output)
+    if prepared is None:
+        return _zeros((grad_output.shape[1],), grad_output, channels_last=False)
+    return prepared(grad_output, grad_output, None)
+
+
+def prepare_grad_bias(grad_output: Tensor) -> Pass | None:
+    """`grad_bias` of such a gradient, not lazily negated; None where its sums are over nothing.
+
+    It takes the gradient twice.
+    """
     if grad_output.numel() == 0:
-        return torch.zeros(o, dtype=grad_output.dtype, device="cpu")
-    result = _new((o,), grad_output, channels_last=False)
+        return None
     key = ("grad_bias", _signature(grad_output))
 
     def lower(_: Operand) -> Lowered:
+        n, o, h, w = _size(grad_output)
         geometry = Geometry(n, 0, o, 1, Axis(h, 1), Axis(w, 1))
         return lower_grad_bias(geometry, _ELEMENTS[grad_output.dtype], host(), _operand(grad_output))
 
-    prepared = _prepared.get(key) or _prepare(key, lower, result)
-    return _run(prepared, grad_output, grad_output, None, result)
+    return _prepared.get(key) or _prepare(key, (grad_output.shape[1],), grad_output, False, lower)

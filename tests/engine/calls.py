@@ -122,16 +122,15 @@ def run(
 @contextmanager
 def poisoned_workspaces() -> Iterator[None]:
     """Every workspace handed out is filled with NaN first (in integers: with ones in every bit)."""
-    original = memory.workspace
+    original = memory.take
 
-    @contextmanager
-    def workspace(size: int) -> Iterator[int]:
-        with original(size) as address:
-            ctypes.memset(address, 0xFF, size)
-            yield address
+    def take(size: int) -> memory.Workspace:
+        workspace = original(size)
+        ctypes.memset(workspace[1], 0xFF, size)
+        return workspace
 
-    memory.workspace = workspace
+    memory.take = take
     try:
         yield
     finally:
-        memory.workspace = original
+        memory.take = original

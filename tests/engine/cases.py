@@ -44,7 +44,7 @@ def axis(integer: Integers, mode: str, most_pixels: int, most_taps: int) -> Axis
 def geometry(integer: Integers) -> Geometry:
     """A convolution small enough for the reference's loops, of one of the shapes that kernels differ for."""
     mode = PADDING_MODES[integer(0, 3)]
-    shape = integer(0, 4)
+    shape = integer(0, 5)
     groups, deep, wide = 1, (1, 10), (1, 20)
     if shape == 0:  # All at once.
         rows, columns, groups = axis(integer, mode, 9, 7), axis(integer, mode, 9, 7), integer(1, 3)
@@ -55,6 +55,9 @@ def geometry(integer: Integers) -> Geometry:
     elif shape == 3:  # Depthwise, with a multiplier.
         rows, columns = axis(integer, mode, 9, 5), axis(integer, mode, 20, 5)
         groups, deep, wide = integer(2, 20), (1, 1), (1, 2)
+    elif shape == 4:  # Fully connected: the kernel is as large as the image.
+        mode, groups, deep, wide = "zeros", integer(1, 2), (1, 40), (1, 20)
+        rows, columns = (Axis(size, size, integer(1, 2)) for size in (integer(1, 3), integer(1, 3)))
     else:  # Pointwise.
         rows, columns, deep = axis(integer, mode, 7, 1), axis(integer, mode, 9, 1), (1, 40)
     in_channels, out_channels = groups * integer(*deep), groups * integer(*wide)

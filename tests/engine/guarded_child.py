@@ -48,19 +48,18 @@ class Rig:
     @contextmanager
     def guarding(self) -> Iterator[None]:
         """Workspaces come from here."""
-        original = memory.workspace
-        memory.workspace = self._workspace
+        original = memory.take, memory.give_back
+        memory.take, memory.give_back = self._workspace, lambda _: None
         try:
             yield
         finally:
-            memory.workspace = original
+            memory.take, memory.give_back = original
 
-    @contextmanager
-    def _workspace(self, size: int) -> Iterator[int]:
+    def _workspace(self, size: int) -> memory.Workspace:
         # Multiples of a cache line, like every workspace.
         address = self._place("workspace", size, 0)
         ctypes.memset(address, 0xFF, size)
-        yield address
+        return memory.workspace_at(address, size, None)
 
     def _place(self, name: str, size: int, away: int) -> int:
         address = self.arenas[name].place(size, behind=self.behind, away=away)

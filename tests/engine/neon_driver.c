@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern void ENTRY(void *, void *, void *, void *, void *, void *, int64_t);
+extern void ENTRY(void *call[]);
 
 void GOMP_parallel(void (*run)(void *), void *data, unsigned threads, unsigned flags)
 {
@@ -48,8 +48,9 @@ int main(int count, char **argument)
     void *workspace = malloc(workspace_size + 1), *result = malloc(result_size + 1);
     memset(workspace, 0xFF, workspace_size);
     memset(result, 0xFF, result_size);
-    ENTRY(content(folder, "table"), content(folder, "source"), content(folder, "second"), content(folder, "bias"),
-          result, workspace, 2);
+    void *call[9] = {content(folder, "table"), content(folder, "source"), content(folder, "second"),
+                     content(folder, "bias"), result, workspace, (void *)(intptr_t)2};
+    ENTRY(call);
     FILE *file = in(folder, "result", "wb");
     if (fwrite(result, 1, result_size, file) != result_size)
         return 1;

@@ -9,7 +9,13 @@ import torch
 
 from engine import calls
 from engine.cases import Case, Operands
-from tatamu.engine.kernels.descriptions import ChannelSumsKernel, DirectKernel, GradWeightKernel
+from tatamu.engine.kernels.descriptions import (
+    ChannelSumsKernel,
+    DirectKernel,
+    FullyConnectedGradientKernel,
+    FullyConnectedKernel,
+    GradWeightKernel,
+)
 from tatamu.engine.lowering.common import Lowered
 from tatamu.engine.runtime import jit
 from tatamu.engine.target import Target, avx2, host, host_as_avx2, neon
@@ -23,6 +29,7 @@ TARGETS = {
 
 DENSE = Geometry(1, 9, 33, 1, Axis(9, 3), Axis(9, 3))
 DEPTHWISE = Geometry(1, 9, 9, 9, Axis(9, 3), Axis(9, 3))
+FULLY_CONNECTED = Geometry(1, 9, 33, 1, Axis(3, 3), Axis(3, 3))
 
 
 def undefined_symbols(code: bytes) -> set[str]:
@@ -69,10 +76,13 @@ def test_kernels_import_nothing_but_openmp_and_two_memory_functions(
 ) -> None:
     kernels = {
         lowered(which, geometry, dtype, target, channels_last).kernel
-        for which in ("forward", "grad_weight", "grad_bias")
-        for geometry in (DENSE, DEPTHWISE)
+        for which in ("forward", "grad_input", "grad_weight", "grad_bias")
+        for geometry in (DENSE, DEPTHWISE, FULLY_CONNECTED)
     }
-    assert {type(kernel) for kernel in kernels} == {DirectKernel, GradWeightKernel, ChannelSumsKernel}
+    expected = {DirectKernel, GradWeightKernel, ChannelSumsKernel}
+    if not dtype.is_complex:
+        expected |= {FullyConnectedKernel, FullyConnectedGradientKernel}
+    assert {type(kernel) for kernel in kernels} == expected
     for kernel in kernels:
         assert undefined_symbols(jit.emit_object(kernel, target)) <= ALLOWED, kernel.name(target)
 

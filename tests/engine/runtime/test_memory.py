@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,50 +17,60 @@ from tatamu.engine.runtime import memory
 MIB = 1 << 20
 
 
+@contextmanager
+def workspace(size: int) -> Iterator[int]:
+    """The address of a workspace that is taken and given back."""
+    taken = memory.take(size)
+    try:
+        yield taken[1]
+    finally:
+        memory.give_back(taken)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(memory, "_free", [])
     yield
     assert len(memory._free) <= 4
-    assert sum(size for size, _, _ in memory._free) <= 128 * MIB
+    assert sum(size for size, *_ in memory._free) <= 128 * MIB
 
 
 def test_a_workspace_is_used_again() -> None:
-    with memory.workspace(10_000) as first:
+    with workspace(10_000) as first:
         pass
-    with memory.workspace(9_000) as second:
+    with workspace(9_000) as second:
         assert second == first
-        with memory.workspace(9_000) as nested:
+        with workspace(9_000) as nested:
             assert abs(nested - second) >= 9_000
 
 
 def test_a_workspace_that_failed_is_used_again() -> None:
-    with pytest.raises(KeyError), memory.workspace(5_000) as first:
+    with pytest.raises(KeyError), workspace(5_000) as first:
         raise KeyError
-    with memory.workspace(5_000) as second:
+    with workspace(5_000) as second:
         assert second == first
 
 
 @pytest.mark.parametrize("size", [0, 1, 4096, 4097, 3 * MIB + 1])
 def test_every_byte_can_be_written(size: int) -> None:
-    with memory.workspace(4096), memory.workspace(size) as address:
+    with workspace(4096), workspace(size) as address:
         assert address % 64 == 0
         ctypes.memset(address, 0xA5, size)
         assert ctypes.string_at(address, size) == b"\xa5" * size
 
 
 def test_one_that_is_too_small_makes_room_for_a_larger_one() -> None:
-    with memory.workspace(4096):
+    with workspace(4096):
         pass
-    with memory.workspace(MIB) as address:
+    with workspace(MIB) as address:
         ctypes.memset(address, 1, MIB)
         assert memory._free == []
-    assert [size for size, _, _ in memory._free] == [MIB]
+    assert [size for size, *_ in memory._free] == [MIB]
 
 
 def test_few_are_kept() -> None:
     with ExitStack() as stack:
-        addresses = [stack.enter_context(memory.workspace(4096)) for _ in range(9)]
+        addresses = [stack.enter_context(workspace(4096)) for _ in range(9)]
         assert len(set(addresses)) == 9
     assert len(memory._free) == 4
 
@@ -68,11 +78,11 @@ def test_few_are_kept() -> None:
 def test_few_bytes_are_kept() -> None:
     with ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(memory.workspace(60 * MIB))
-    assert [size for size, _, _ in memory._free] == [60 * MIB] * 2
-    with memory.workspace(200 * MIB):
+            stack.enter_context(workspace(60 * MIB))
+    assert [size for size, *_ in memory._free] == [60 * MIB] * 2
+    with workspace(200 * MIB):
         pass
-    assert sum(size for size, _, _ in memory._free) <= 60 * MIB
+    assert sum(size for size, *_ in memory._free) <= 60 * MIB
 
 
 def test_threads_never_share_one() -> None:
@@ -81,7 +91,7 @@ def test_threads_never_share_one() -> None:
     def work(mark: int) -> None:
         for turn in range(200):
             size = 4096 * (1 + (turn * mark) % 5)
-            with memory.workspace(size) as address:
+            with workspace(size) as address:
                 ctypes.memset(address, mark, size)
                 if ctypes.string_at(address, size) != bytes([mark]) * size:
                     wrong.append(mark)
@@ -94,20 +104,30 @@ def test_threads_never_share_one() -> None:
     assert not wrong
 
 
+def test_each_has_words_of_its_own() -> None:
+    one, other = memory.take(64), memory.take(64)
+    assert one[3] != other[3]
+    one[2][0] = 7
+    assert ctypes.c_int64.from_address(one[3]).value == 7
+    memory.give_back(one)
+    memory.give_back(other)
+
+
 def test_a_forked_child_has_its_own() -> None:
     output = children.run("""
         import ctypes, os
         from tatamu.engine.runtime import memory
-        with memory.workspace(4096) as address:
-            ctypes.memset(address, 1, 4096)
+        taken = memory.take(4096)
+        address = taken[1]
+        ctypes.memset(address, 1, 4096)
+        memory.give_back(taken)
         child = os.fork()
-        with memory.workspace(4096) as again:
-            assert again == address
-            if child == 0:
-                ctypes.memset(address, 2, 4096)
-                os._exit(0)
-            assert os.waitpid(child, 0)[1] == 0
-            print(ctypes.string_at(address, 1)[0])
+        assert memory.take(4096)[1] == address
+        if child == 0:
+            ctypes.memset(address, 2, 4096)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        print(ctypes.string_at(address, 1)[0])
     """)
     assert output == "1\n"
 
@@ -147,9 +167,9 @@ def test_huge_pages_for_large_results_and_no_others() -> None:
 
 @needs_huge_pages
 def test_huge_pages_for_large_workspaces() -> None:
-    with memory.workspace(8 * MIB) as address:
+    with workspace(8 * MIB) as address:
         assert _asks_for_huge_pages(address + 4 * MIB)
-    with memory.workspace(64), memory.workspace(64) as address:
+    with workspace(64), workspace(64) as address:
         assert not _asks_for_huge_pages(address)
 
 
@@ -158,5 +178,5 @@ def test_a_system_without_huge_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory._find_madvise() is None
     monkeypatch.setattr(memory, "_madvise", None)
     memory.ask_for_huge_pages(1 << 30, 64 * MIB)
-    with memory.workspace(8 * MIB) as address:
+    with workspace(8 * MIB) as address:
         ctypes.memset(address, 1, 8 * MIB)

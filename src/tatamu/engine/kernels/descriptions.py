@@ -82,6 +82,57 @@ class GradWeightKernel:
 
 
 @dataclass(frozen=True)
+class FullyConnectedKernel:
+    """What one compiled kernel for fully connected layers is for: an element type of one part."""
+
+    element: ElementType
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, target."""
+        return f"{self.element.name}_fullyconnected_{target.name}"
+
+    def tiles(self, target: Target) -> dict[int, int]:
+        """Rows of weights for each number of images that a register tile may have.
+
+        Sums, the registers of one step and their sources must fit the register file; a register of weights
+        serves all images of a tile, and one of an image all rows.
+        """
+        return {1: 8, 2: 8, 4: 4} if target.registers >= 32 else {1: 8, 2: 4, 4: 2}
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import fully_connected  # noqa: PLC0415  # Most programs compile nothing.
+
+        return fully_connected.build(self, target)
+
+
+@dataclass(frozen=True)
+class FullyConnectedGradientKernel:
+    """What one compiled kernel for a gradient of fully connected layers is for."""
+
+    element: ElementType
+    of_weight: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, target."""
+        return (
+            f"{self.element.name}_fullyconnectedgrad{'weight' if self.of_weight else 'input'}_{target.name}"
+        )
+
+    def tiles(self, target: Target) -> dict[int, tuple[int, ...]]:
+        """Registers of a register tile, the most first, for each number of its rows."""
+        return {4: (6, 3, 1), 1: (8, 4, 1)} if target.registers >= 32 else {4: (3, 1), 1: (8, 4, 1)}
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import (  # noqa: PLC0415  # Most programs compile nothing.
+            fully_connected_gradients,
+        )
+
+        return fully_connected_gradients.build(self, target)
+
+
+@dataclass(frozen=True)
 class ChannelSumsKernel:
     """What one compiled kernel is for: an element type, and whether channels lie side by side."""
 

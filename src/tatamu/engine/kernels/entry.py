@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from tatamu.engine.kernels.ir import I8, I32, I64, POINTER, VOID, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import GOMP_PARALLEL, Header, Word
+from tatamu.engine.kernels.job import GOMP_PARALLEL, CallWord, Header, Word
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.target import Target
 
@@ -26,9 +26,6 @@ class Arguments:
 Task = Callable[[Code, Job, Arguments, Pointer, Pointer, Int], None]
 """Writes one task: job, operands, shared workspace, the thread's scratch, the task's number in its job."""
 
-# What the threads of one call share lies on the caller's stack: six pointers and two counters.
-_TABLE, _SOURCE, _SECOND, _BIAS, _TARGET, _WORKSPACE, _THREADS, _NEXT = range(8)
-
 
 def module_for(target: Target) -> ir.Module:
     """An empty module for a target."""
@@ -41,20 +38,21 @@ def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Functio
     """What each thread runs: take tasks, a grain at a time, until none is left."""
     code = define(module, name, [POINTER])
     shared = code.pointer(0, POINTER)
-    table = Pointer(code, shared.load(_TABLE), I64)
-    arguments = Arguments(*(Pointer(code, shared.load(n), I8) for n in (_SOURCE, _SECOND, _BIAS, _TARGET)))
-    workspace = Pointer(code, shared.load(_WORKSPACE), I8)
+    table = Pointer(code, shared.load(CallWord.TABLE), I64)
+    operands = (CallWord.SOURCE, CallWord.SECOND, CallWord.BIAS, CallWord.TARGET)
+    arguments = Arguments(*(Pointer(code, shared.load(word), I8) for word in operands))
+    workspace = Pointer(code, shared.load(CallWord.WORKSPACE), I8)
 
-    def take(counter: int, amount: Int) -> Int:
+    def take(counter: CallWord, amount: Int) -> Int:
         return Int(code, code.builder.atomic_rmw("add", (shared + counter).raw, amount.value, "monotonic"))
 
-    number = take(_THREADS, code.index(1))
+    number = take(CallWord.TAKEN, code.index(1))
     scratch = workspace + (table.read_index(Header.SHARED) + number * table.read_index(Header.SCRATCH))
     # Scratch begins with what it was last filled for: nothing yet.
     scratch.of(I64).store(I64(0))
     total = table.read_index(tasks)
     grain = table.read_index(Header.GRAIN) if tasks is Header.TASKS else code.index(1)
-    begin = code.variable(take(_NEXT, grain))
+    begin = code.variable(take(CallWord.NEXT, grain))
     with code.repeat_while(lambda: begin.now < total):
         with code.loop(begin.now, (begin.now + grain).minimum(total)) as t:
             words = code.variable(Header.FIRST_JOB)
@@ -66,32 +64,30 @@ def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Functio
             job = Job(code, table, table + words.now)
             first = job[Word.FIRST_TASK] if tasks is Header.TASKS else code.index(0)
             task(code, job, arguments, workspace, scratch, t - first)
-        begin.become(take(_NEXT, grain))
+        begin.become(take(CallWord.NEXT, grain))
     code.done()
     return code.function
 
 
 def define_entry(module: ir.Module, name: str, main: Task, pack: Task | None = None) -> None:
-    """Define the exported function: table, source, second operand, bias, target, workspace, threads.
+    """Define the exported function, of one argument: the words of the call (`CallWord`).
 
     ``pack`` fills the shared workspace before ``main`` begins. One thread runs both in place; more
     are a parallel region of the OpenMP library that the process already uses.
     """
     phases = [_body(module, "pack", pack, Header.PACK_TASKS)] if pack is not None else []
     phases.append(_body(module, "main", main, Header.TASKS))
-    function = ir.Function(module, ir.FunctionType(VOID, [POINTER] * 6 + [I64]), name)
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), name)
     code = Code(function)
-    shared = code.stack(POINTER, 8)
+    call = code.pointer(0, I64)
     parallel = ir.Function(module, ir.FunctionType(VOID, [POINTER, POINTER, I32, I32]), GOMP_PARALLEL)
-    threads = code.argument(6)
-    for place in range(6):
-        shared.store(function.args[place], place)
+    threads = call.read_index(CallWord.THREADS)
     for phase in phases:
-        for counter in (_THREADS, _NEXT):
-            shared.of(I64).store(I64(0), counter)
+        for counter in (CallWord.TAKEN, CallWord.NEXT):
+            call.store(I64(0), counter)
         with code.either(threads > 1) as (many, alone):
             with many:
-                code.call(parallel, phase, shared, code.builder.trunc(threads.value, I32), I32(0))
+                code.call(parallel, phase, call, code.builder.trunc(threads.value, I32), I32(0))
             with alone:
-                code.call(phase, shared)
+                code.call(phase, call)
     code.done()

@@ -1,4 +1,4 @@
-"""The words that a generated function and the host agree on: one table of 64-bit integers a call.
+"""The words that a generated function and the host agree on: a few for each call, and one table of integers.
 
 A *job* is one grid of results with one set of taps: the whole forward pass, or one stride phase of
 grad input. Its `Word`s say where things lie; its tables (taps, edges) follow in the same array and
@@ -9,6 +9,24 @@ geometry and shared by all calls, on any thread.
 from __future__ import annotations
 
 from enum import IntEnum, auto
+
+
+class CallWord(IntEnum):
+    """The words of one call, which is all that a generated function is given: see `contract.md`."""
+
+    TABLE = 0
+    SOURCE = auto()
+    SECOND = auto()
+    BIAS = auto()
+    TARGET = auto()
+    WORKSPACE = auto()
+    THREADS = auto()
+    TAKEN = auto()
+    """The function's own: threads that have begun."""
+    NEXT = auto()
+    """The function's own: the first task that no thread has taken."""
+    LENGTH = auto()
+    """Not a word: how many there are."""
 
 
 class Header(IntEnum):

@@ -32,8 +32,8 @@ class Kernel(Protocol):
         """The kernel as IR; it exports one function of that name."""
 
 
-PassFunction = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 6, ctypes.c_int64)
-"""table, source, second operand, bias, target, workspace, threads."""
+PassFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+"""Takes the address of the words of a call, `kernels.job.CallWord`: one argument is soon converted."""
 
 
 @functools.cache

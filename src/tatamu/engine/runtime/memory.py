@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+
+from tatamu.engine.kernels.job import CallWord
 
 _PAGE = 1 << 12
 _HUGE_PAGE = 1 << 21
@@ -14,50 +16,54 @@ LARGE_RESULT = 16 << 20
 _MOST_KEPT = 4
 _MOST_KEPT_BYTES = 128 << 20
 
-_Buffer = tuple[int, int, mmap.mmap]
-"""Bytes, address, mapping."""
+Workspace = tuple[int, int, ctypes.Array[ctypes.c_int64], int, mmap.mmap | None]
+"""Bytes, their address, the words of the call that holds them, those words' address, what owns the bytes."""
 
-# Buffers not in use, the last used last. A step on the list is atomic: no lock is held, nor lost in a fork.
-_free: list[_Buffer] = []
+# Those not in use, the last used last. A step on the list is atomic: no lock is held, nor lost in a fork.
+_free: list[Workspace] = []
 
 
-def _new(size: int) -> _Buffer:
+def _new(size: int) -> Workspace:
     # Private: a forked child must not write into its parent's workspace.
     mapping = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # A kernel built without huge pages.
             mapping.madvise(mmap.MADV_HUGEPAGE)
-    return size, ctypes.addressof(ctypes.c_char.from_buffer(mapping)), mapping
+    return workspace_at(ctypes.addressof(ctypes.c_char.from_buffer(mapping)), size, mapping)
 
 
-def _keep(buffer: _Buffer) -> None:
-    _free.append(buffer)
-    while len(_free) > _MOST_KEPT or sum(size for size, _, _ in _free.copy()) > _MOST_KEPT_BYTES:
-        with suppress(IndexError):  # Another thread was quicker.
-            _free.pop(0)
+def workspace_at(address: int, size: int, owner: mmap.mmap | None) -> Workspace:
+    """Memory that exists, with words of its own."""
+    words = (ctypes.c_int64 * CallWord.LENGTH)()
+    return size, address, words, ctypes.addressof(words), owner
 
 
-@contextmanager
-def workspace(size: int) -> Iterator[int]:
-    """The address of ``size`` bytes or more that belong to the caller until it leaves; contents are anything.
+def take(size: int) -> Workspace:
+    """A workspace of ``size`` bytes or more that belongs to the caller until it gives it back.
 
-    Between calls four buffers of 128 MiB in all are kept at most.
+    What its bytes and words hold is anything.
 
     Raises:
         OSError: there is no such amount of memory.
     """
-    buffer: _Buffer | None
     try:
-        buffer = _free.pop()
+        workspace = _free.pop()
     except IndexError:
-        buffer = None
-    if buffer is None or buffer[0] < size:
-        buffer = None  # Given back before its successor is mapped.
-        buffer = _new(-(-max(size, 1) // _PAGE) * _PAGE)
-    try:
-        yield buffer[1]
-    finally:
-        _keep(buffer)
+        return _new(-(-max(size, 1) // _PAGE) * _PAGE)
+    if workspace[0] >= size:
+        return workspace
+    del workspace  # Given back before its successor is mapped.
+    return _new(-(-size // _PAGE) * _PAGE)
+
+
+def give_back(workspace: Workspace) -> None:
+    """Keep a workspace for the next call: four of 128 MiB in all at most."""
+    _free.append(workspace)
+    if len(_free) == 1 and workspace[0] <= _MOST_KEPT_BYTES:
+        return  # The usual case, settled at once.
+    while len(_free) > _MOST_KEPT or sum(kept[0] for kept in _free.copy()) > _MOST_KEPT_BYTES:
+        with suppress(IndexError):  # Another thread was quicker.
+            _free.pop(0)
 
 
 def _find_madvise() -> Callable[[int, int, int], int] | None:
