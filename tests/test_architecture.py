@@ -12,7 +12,18 @@ PACKAGE = "tatamu"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 # A part, a module or a folder directly under the package, may import itself and what stands before it.
-LAYERS = ("errors", "geometry", "validate", "engine", "layout", "launch", "autograd", "functional", "nn")
+LAYERS = (
+    "errors",
+    "geometry",
+    "validate",
+    "engine",
+    "layout",
+    "precision",
+    "launch",
+    "autograd",
+    "functional",
+    "nn",
+)
 # Beside the layers: what each may import of the package. No layer may import them.
 ASIDE = {"reference": {"geometry"}, "cli": {"engine"}}
 # The package's own __init__ gathers the public names.
@@ -26,6 +37,7 @@ FORBIDDEN = {
     "reference": {"torch"},
     "engine": {"numpy", "torch"},
     "layout": {"numpy"},
+    "precision": {"numpy", "torch"},
     "launch": {"numpy"},
     "autograd": {"numpy"},
     "functional": {"numpy"},

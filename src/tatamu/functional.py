@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from tatamu import validate
+from tatamu import precision, validate
 from tatamu.autograd import eager, operands, operators
 from tatamu.geometry import Convolution, PaddingArgument
 
@@ -144,7 +144,7 @@ def _plain(
             input.shape, input.stride(), input.dtype, _tensor_keys(input).raw_repr(),
             weight.shape, weight.stride(), weight.dtype, _tensor_keys(weight).raw_repr(),
             None if bias is None else (bias.shape, bias.stride(), bias.dtype, _tensor_keys(bias).raw_repr()),
-            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(),
+            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(), precision.highest,
         )  # fmt: skip
         found = _found.get(key)
     except (AttributeError, RuntimeError, TypeError):  # No tensor, one without strides, a list of arguments.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tatamu import precision
 from tatamu.engine.execute import Call
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.lowering.passes import (
@@ -128,11 +129,12 @@ def prepare_forward(
     if input.numel() == 0 or weight.numel() == 0:
         return None
     stride = None if bias is None else bias.stride(0)
-    key = ("forward", _signature(input), _signature(weight), stride, convolution)
+    key = ("forward", _signature(input), _signature(weight), stride, convolution, precision.highest)
 
-    def lower(operand: Operand) -> Lowered:
+    def lower(result: Operand) -> Lowered:
         element = _ELEMENTS[input.dtype]
-        return lower_forward(geometry, element, host(), _operand(input), _operand(weight), stride, operand)
+        operands = _operand(input), _operand(weight), stride, result
+        return lower_forward(geometry, element, host(), *operands, highest=precision.highest)
 
     found = _prepared.get(key)
     if found is not None:
@@ -158,12 +160,14 @@ def prepare_grad_input(
     """`grad_input` of such operands, none lazily negated; None where its sums are over nothing."""
     if grad_output.numel() == 0 or weight.numel() == 0:
         return None
-    key = ("grad_input", _signature(grad_output), _signature(weight), input_size, convolution, channels_last)
+    operands = _signature(grad_output), _signature(weight)
+    key = ("grad_input", *operands, input_size, convolution, channels_last, precision.highest)
 
-    def lower(operand: Operand) -> Lowered:
+    def lower(result: Operand) -> Lowered:
         geometry = Geometry.of(input_size, _size(weight), convolution)
         element = _ELEMENTS[grad_output.dtype]
-        return lower_grad_input(geometry, element, host(), _operand(grad_output), _operand(weight), operand)
+        operands = _operand(grad_output), _operand(weight), result
+        return lower_grad_input(geometry, element, host(), *operands, highest=precision.highest)
 
     return _prepared.get(key) or _prepare(key, input_size, grad_output, channels_last, lower)
 
@@ -188,12 +192,14 @@ def prepare_grad_weight(
     """
     if grad_output.numel() == 0 or input.numel() == 0:
         return None
-    key = ("grad_weight", _signature(grad_output), _signature(input), weight_size, convolution, channels_last)
+    operands = _signature(grad_output), _signature(input)
+    key = ("grad_weight", *operands, weight_size, convolution, channels_last, precision.highest)
 
-    def lower(operand: Operand) -> Lowered:
+    def lower(result: Operand) -> Lowered:
         geometry = Geometry.of(_size(input), weight_size, convolution)
         element = _ELEMENTS[grad_output.dtype]
-        return lower_grad_weight(geometry, element, host(), _operand(input), _operand(grad_output), operand)
+        operands = _operand(input), _operand(grad_output), result
+        return lower_grad_weight(geometry, element, host(), *operands, highest=precision.highest)
 
     return _prepared.get(key) or _prepare(key, weight_size, grad_output, channels_last, lower)
 

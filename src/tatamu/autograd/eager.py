@@ -15,7 +15,7 @@ from torch.autograd.function import (
     _SingleLevelFunction,
 )  # autograd.Function, less the Python around its `apply`.
 
-from tatamu import launch
+from tatamu import launch, precision
 from tatamu.autograd import operators
 from tatamu.autograd.schema import Size, size_of
 from tatamu.geometry import Convolution
@@ -121,7 +121,7 @@ class _Convolution(_SingleLevelFunction):
         of_bias = ctx.needs_input_grad[2]
         key = (
             thread_keys().raw_repr(), _signature(grad), x is not None and _signature(x),
-            w is not None and _signature(w), of_bias,
+            w is not None and _signature(w), of_bias, precision.highest,
         )  # fmt: skip
         found = known.gradients.get(key)
         # With create_graph the gradients are differentiated in their turn.

@@ -17,6 +17,7 @@ from tatamu.errors.arguments import (
     NegativeSizeError,
     PaddingModeError,
     PaddingNameError,
+    PrecisionError,
     StridedSameError,
     StrideError,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "PaddedInputDimensionsError",
     "PaddingModeError",
     "PaddingNameError",
+    "PrecisionError",
     "ReflectPaddingError",
     "StrideError",
     "StridedSameError",

@@ -170,3 +170,12 @@ class ArgumentTypeError(TatamuError, TypeError):
             f"conv2d() received an invalid combination of arguments - got {name}={given}, but {name} is "
             f"{accepted}"
         )
+
+
+class PrecisionError(TatamuError, ValueError):
+    """An unknown precision."""
+
+    @classmethod
+    def of(cls, given: object, known: Sequence[str]) -> PrecisionError:
+        """`known` are the names that there are."""
+        return cls(f"precision should be {listed(known)}, but got {given!r}{did_you_mean(given, known)}")

@@ -1,4 +1,7 @@
-"""The passes: which technique computes each of them."""
+"""The passes: which technique computes each of them.
+
+With ``highest`` precision each result is a sum of the products of its definition.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,14 @@ def lower_forward(
     weight: Operand,
     bias_stride: int | None,
     result: Operand,
+    *,
+    highest: bool = False,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
     if fully_connected.fits(geometry, element, source, weight):
         return fully_connected.lower_forward(geometry, element, target, source, weight, bias_stride, result)
     operands = source, weight, bias_stride, result
-    tiled = winograd.lower_forward(geometry, element, target, *operands)
+    tiled = None if highest else winograd.lower_forward(geometry, element, target, *operands)
     return tiled or direct.lower_forward(geometry, element, target, *operands)
 
 
@@ -33,12 +38,14 @@ def lower_grad_input(
     grad_output: Operand,
     weight: Operand,
     result: Operand,
+    *,
+    highest: bool = False,
 ) -> Lowered:
     """The gradient of the input."""
     if fully_connected.gradient_fits(geometry, element, weight, result):
         return fully_connected.lower_grad_input(geometry, element, target, grad_output, weight, result)
     operands = grad_output, weight, result
-    tiled = winograd.lower_grad_input(geometry, element, target, *operands)
+    tiled = None if highest else winograd.lower_grad_input(geometry, element, target, *operands)
     return tiled or direct.lower_grad_input(geometry, element, target, *operands)
 
 
@@ -49,12 +56,14 @@ def lower_grad_weight(
     source: Operand,
     grad_output: Operand,
     result: Operand,
+    *,
+    highest: bool = False,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
     if fully_connected.gradient_fits(geometry, element, source, result):
         return fully_connected.lower_grad_weight(geometry, element, target, source, grad_output, result)
     operands = source, grad_output, result
-    tiled = winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    tiled = None if highest else winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
     return tiled or grad_weight.lower_grad_weight(geometry, element, target, *operands)
 
 
