@@ -8,6 +8,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -31,9 +32,9 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def described(threads: int) -> str:
-    """The machine in a few words: processor, widest instructions, threads."""
-    return f"{processor()}, {host().name}, {threads} of {os.cpu_count()} threads"
+def described(threads: int, instructions: str = "") -> str:
+    """The machine in a few words: processor, widest instructions (those in use, if not said), threads."""
+    return f"{processor()}, {instructions or host().name}, {threads} of {os.cpu_count()} threads"
 
 
 def version(package: str) -> str:
@@ -60,7 +61,7 @@ def peak(threads: int) -> float:
     return max(operations / _seconds(run, threads) for _ in range(ROUNDS))
 
 
-def _seconds(run: ctypes._CFuncPtr, threads: int) -> float:
+def _seconds(run: Callable[[int], float], threads: int) -> float:
     everyone = [threading.Thread(target=run, args=(STEPS,)) for _ in range(threads)]
     start = time.perf_counter()
     for it in everyone:
