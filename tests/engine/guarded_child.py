@@ -13,11 +13,12 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
+from engine import winograd_cases
 from engine.calls import lower, new_result, read_by, resolved
 from engine.cases import PASSES, Case, Operands, case
 from engine.guard import Arena
@@ -161,9 +162,11 @@ def main(target_name: str, count: int, seed: int) -> None:
     rig = Rig(target)
     with rig.guarding():
         for number in range(count):
-            chosen = case(random_numbers.randint)
+            tiled = number % 5 == 0
+            chosen = (winograd_cases.case if tiled else case)(random_numbers.randint)
             away, threads = random_numbers.choice((0, 0, 1)), random_numbers.choice((1, 1, 2))
-            check(rig, chosen, DTYPES[number % len(DTYPES)], away, threads)
+            with winograd_cases.forced(random_numbers.randint(0, 8)) if tiled else nullcontext():
+                check(rig, chosen, DTYPES[number % len(DTYPES)], away, threads)
     print(f"{count} geometries ran")
 
 

@@ -73,6 +73,19 @@ class Word(IntEnum):
     """Elements from one image of a task to the next."""
     IN_PLACE = auto()
     """1 where the source itself can stand for the slab: a whole number of registers of its pixels."""
+    # Slabs whose lanes are channels count positions of the padded source: 0 is the first row of padding.
+    PADDED_ROWS = auto()
+    """Positions that `PADDED_ROW_TABLE` knows; those past them are zeros."""
+    PADDED_ROW_TABLE = auto()
+    """The source row of each padded row, or -1 for zeros."""
+    PADDED_COLUMNS = auto()
+    COLUMN_BEFORE = auto()
+    """Columns of padding before the source; negative where the source is cropped."""
+    COLUMN_LOW = auto()
+    COLUMN_HIGH = auto()
+    """Padded columns LOW to HIGH lie in the source; the others are edges."""
+    PADDED_COLUMN_TABLE = auto()
+    """The source column of each edge column, or -1 for zeros: those before LOW, then those from HIGH on."""
     # The products: which weight meets which place of the slab.
     ROW_TAPS = auto()
     TAPS_ACROSS = auto()
@@ -109,6 +122,17 @@ class Word(IntEnum):
     WEIGHT_NEGATED = auto()
     WEIGHT_CONTIGUOUS = auto()
     """1 where (channel, tap) of one row of weights lie side by side."""
+    WEIGHT_PANEL = auto()
+    """Elements from one panel of transformed weights to the next."""
+    WEIGHT_PRODUCT = auto()
+    """Elements of one product of a panel of transformed weights."""
+    # Winograd's tiles: how many there are, and how they lie when they are transformed.
+    TILES_H = auto()
+    TILES_W = auto()
+    TILE_PRODUCT = auto()
+    TILE_PITCH = auto()
+    SUM_PRODUCT = auto()
+    SUM_PITCH = auto()
     SECOND_N = auto()
     SECOND_G = auto()
     SECOND_C = auto()
@@ -120,6 +144,8 @@ class Word(IntEnum):
     SLAB_AT = auto()
     PANEL_AT = auto()
     TILES_AT = auto()
+    FLAGS_AT = auto()
+    TAPS_AT = auto()
     LENGTH = auto()
     """Not a word: how many there are."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, grad_weight
+from tatamu.engine.lowering import direct, grad_weight, winograd, winograd_grad_weight
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -19,7 +19,9 @@ def lower_forward(
     result: Operand,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
-    return direct.lower_forward(geometry, element, target, source, weight, bias_stride, result)
+    operands = source, weight, bias_stride, result
+    tiled = winograd.lower_forward(geometry, element, target, *operands)
+    return tiled or direct.lower_forward(geometry, element, target, *operands)
 
 
 def lower_grad_input(
@@ -31,7 +33,9 @@ def lower_grad_input(
     result: Operand,
 ) -> Lowered:
     """The gradient of the input."""
-    return direct.lower_grad_input(geometry, element, target, grad_output, weight, result)
+    operands = grad_output, weight, result
+    tiled = winograd.lower_grad_input(geometry, element, target, *operands)
+    return tiled or direct.lower_grad_input(geometry, element, target, *operands)
 
 
 def lower_grad_weight(
@@ -43,7 +47,9 @@ def lower_grad_weight(
     result: Operand,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
-    return grad_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
+    operands = source, grad_output, result
+    tiled = winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    return tiled or grad_weight.lower_grad_weight(geometry, element, target, *operands)
 
 
 lower_grad_bias = grad_weight.lower_grad_bias

@@ -1,0 +1,245 @@
+"""Winograd convolution, fused for each block of tiles: transform, multiply, transform back.
+
+    results = Aᵀ [ Σ over channels (G g Gᵀ) ⊙ (Bᵀ d B) ] A
+
+for tiles d of the padded source that overlap. See `engine/cook_toom.py` for the matrices and the sources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.channel_results import define_store_channels
+from tatamu.engine.kernels.channel_slab import define_pack_channels
+from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
+from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
+from tatamu.engine.kernels.winograd.repair import define_repair
+from tatamu.engine.kernels.winograd.tiles import define_transform_result, define_transform_tiles
+from tatamu.engine.kernels.winograd.weights import define_transform_weight
+from tatamu.engine.target import Target
+
+
+def build(kernel: WinogradKernel, target: Target) -> ir.Module:
+    """The kernel as IR."""
+    numbers = Numbers(kernel.element, target)
+    module = module_for(target)
+    pack = _weight_task(kernel, module, numbers)
+    define_entry(module, kernel.name(target), _Main(kernel, module, numbers).task, pack)
+    return module
+
+
+def _weight_task(kernel: WinogradKernel, module: ir.Module, numbers: Numbers) -> Task:
+    width = kernel.vectors * numbers.lanes
+    transform = define_transform_weight(module, numbers, kernel.filters, width)
+
+    def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
+        panels = (job[Word.M] + (width - 1)) // width
+        blocks = (job[Word.CHANNELS] + (WEIGHT_CHANNELS - 1)) // WEIGHT_CHANNELS
+        begin = (task % blocks) * WEIGHT_CHANNELS
+        panel = task // blocks
+        at = shared.of(numbers.computed) + panel * job[Word.WEIGHT_PANEL]
+        weight = arguments.second.of(numbers.stored) + (panel // panels) * job[Word.WEIGHT_G]
+        end = (begin + WEIGHT_CHANNELS).minimum(job[Word.CHANNELS])
+        code.call(transform, job.table, job.words, at, weight, (panel % panels) * width, begin, end)
+
+    return pack
+
+
+def _define_multiply(module: ir.Module, numbers: Numbers, rows: int, vectors: int) -> ir.Function:
+    """``sums[r][x] = Σ over k of left[r][k] · panel[k][x]`` in a register tile.
+
+    Arguments: left, elements from one of its rows to the next, panel, number of k, sums.
+    """
+    code = define(module, f"multiply_{rows}x{vectors}", [POINTER, I64, POINTER, I64, POINTER])
+    left, pitch = code.pointer(0, numbers.computed), code.argument(1)
+    panel, count = code.pointer(2, numbers.computed), code.argument(3)
+    result = code.pointer(4, numbers.computed)
+    width = vectors * numbers.lanes
+    lines = [left + pitch * r for r in range(rows)]
+    sums = [Variable(code, code.zero(numbers.vector)) for _ in range(rows * vectors)]
+    with code.loop(0, count) as k:
+        b = panel + k * width
+        columns = [b.load(v * numbers.lanes, numbers.lanes) for v in range(vectors)]
+        for r, line in enumerate(lines):
+            scalar = code.splat(line.load(k), numbers.lanes)
+            for v in range(vectors):
+                held = sums[r * vectors + v]
+                held.set(code.multiply_add(scalar, columns[v], held.get()))
+    for number, held in enumerate(sums):
+        result.store(held.get(), (number // vectors) * width + (number % vectors) * numbers.lanes)
+    code.done()
+    return code.function
+
+
+class _Main:
+    """A task: some result channels of a block of tiles."""
+
+    def __init__(self, kernel: WinogradKernel, module: ir.Module, numbers: Numbers) -> None:
+        self.kernel, self.numbers = kernel, numbers
+        self.width = kernel.vectors * numbers.lanes
+        self.pack = define_pack_channels(module, numbers, kernel.source_interleaved)
+        self.store = define_store_channels(module, numbers, kernel.target_interleaved)
+        down, across = kernel.filters
+        self.forth = define_transform_tiles(
+            module, numbers, "transform_input", (down.input, across.input), (down.outputs, across.outputs)
+        )
+        self.back = define_transform_result(module, numbers, kernel.filters)
+        self.repair = define_repair(module, numbers, kernel.filters, self.pack)
+        self.multiply = {
+            rows: _define_multiply(module, numbers, rows, kernel.vectors) for rows in kernel.rows
+        }
+
+    def task(
+        self, code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
+        """Write the code of one task."""
+        numbers = self.numbers
+        at = _Place.of(job, task, self.width)
+        slab, tiles, sums, results = (
+            scratch.moved_bytes(job[word]).of(numbers.computed)
+            for word in (Word.SLAB_AT, Word.PANEL_AT, Word.TILES_AT, Word.ROWS_AT)
+        )
+        rooms = _Rooms(slab, tiles, sums, results, scratch.moved_bytes(job[Word.FLAGS_AT]).of(I64))
+        source = arguments.source.of(numbers.stored) + (
+            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G]
+        )
+        self._transform_source(code, job, at, rooms, source)
+        panels = (job[Word.M] + (self.width - 1)) // self.width
+        with code.loop(at.panel, at.panels_end) as panel:
+            weights = shared.of(numbers.computed) + (at.group * panels + panel) * job[Word.WEIGHT_PANEL]
+            self._multiply(code, job, at, rooms, weights)
+            with code.loop(0, self.width, numbers.lanes) as x:
+                row = panel * self.width + x
+                with code.when(row < job[Word.M]):
+                    self._finish(code, job, at, rooms, arguments, source, row, x)
+
+    def _transform_source(self, code: Code, job: Job, at: _Place, rooms: _Rooms, source: Pointer) -> None:
+        down, across = self.kernel.filters
+        rows = at.rows * down.outputs + (down.taps - 1)
+        columns = at.columns * across.outputs + (across.taps - 1)
+        channels, lanes = job[Word.CHANNELS], self.numbers.lanes
+        with code.loop(0, at.images) as image, code.loop(0, channels, lanes) as c:
+            code.call(
+                self.pack, job.table, job.words, rooms.slab,
+                source + (image * job[Word.SOURCE_N] + c * job[Word.SOURCE_C]), (channels - c).minimum(lanes),
+                at.row0 * down.outputs, at.column0 * across.outputs, rows, columns,
+            )  # fmt: skip
+            first = rooms.tiles + (image * at.rows * at.columns * job[Word.TILE_PITCH] + c)
+            code.call(
+                self.forth, rooms.slab, first, at.rows, at.columns, columns * lanes,
+                job[Word.TILE_PRODUCT], job[Word.TILE_PITCH],
+            )  # fmt: skip
+
+    def _multiply(self, code: Code, job: Job, at: _Place, rooms: _Rooms, weights: Pointer) -> None:
+        tiles = at.images * at.rows * at.columns
+        products = self.kernel.products
+        with code.loop(0, products) as p:
+            left = rooms.tiles + p * job[Word.TILE_PRODUCT]
+            right = weights + p * job[Word.WEIGHT_PRODUCT]
+            sums = rooms.sums + p * job[Word.SUM_PRODUCT]
+            begin = code.variable(0)
+            for rows, multiply in self.multiply.items():  # The largest first; the last one takes the rest.
+                whole = tiles - tiles % rows if rows != min(self.kernel.rows) else tiles
+                with code.loop(begin.now, whole, rows) as t:
+                    code.call(
+                        multiply, left + t * job[Word.TILE_PITCH], job[Word.TILE_PITCH], right,
+                        job[Word.CHANNELS], sums + t * self.width,
+                    )  # fmt: skip
+                begin.become(begin.now.maximum(whole))
+
+    def _finish(
+        self,
+        code: Code,
+        job: Job,
+        at: _Place,
+        rooms: _Rooms,
+        arguments: Arguments,
+        source: Pointer,
+        row: Int,
+        x: Int,
+    ) -> None:
+        numbers, (down, across) = self.numbers, self.kernel.filters
+        present = (job[Word.M] - row).minimum(numbers.lanes)
+        pitch = at.columns * (across.outputs * numbers.lanes)
+        bias = arguments.bias.of(numbers.stored) + (at.group * job[Word.M] + row) * job[Word.BIAS_C]
+        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
+        target = arguments.target.of(numbers.stored) + (
+            at.image * job[Word.TARGET_N] + at.group * job[Word.TARGET_G] + row * job[Word.TARGET_C]
+        )
+        with code.loop(0, at.images) as image, code.loop(0, at.rows) as line:
+            first = (image * at.rows + line) * at.columns
+            code.call(
+                self.back, rooms.sums + (first * self.width + x), rooms.results, rooms.flags, at.columns,
+                job[Word.SUM_PRODUCT], code.index(self.width), pitch,
+            )  # fmt: skip
+            y, left = (at.row0 + line) * down.outputs, at.column0 * across.outputs
+            with code.loop(0, at.columns) as t, code.when(rooms.flags.read_index(t) > 0):
+                code.call(
+                    self.repair, job.table, job.words, source + image * job[Word.SOURCE_N], weight,
+                    rooms.slab, rooms.results + t * (across.outputs * numbers.lanes), row,
+                    y, left + t * across.outputs, pitch,
+                )  # fmt: skip
+            place = image * job[Word.TARGET_N] + y * job[Word.TARGET_H] + left * job[Word.TARGET_W]
+            rows = (job[Word.GRID_H] - y).minimum(down.outputs)
+            columns = (job[Word.GRID_W] - left).minimum(at.columns * across.outputs)
+            code.call(
+                self.store, job.words, rooms.results, target + place, bias, present, rows, columns, pitch
+            )
+
+
+@dataclass(frozen=True)
+class _Rooms:
+    """The parts of a thread's scratch."""
+
+    slab: Pointer
+    tiles: Pointer
+    """``tiles[product][tile][channel]``, transformed."""
+    sums: Pointer
+    """``sums[product][tile][result channel]`` of one panel."""
+    results: Pointer
+    flags: Pointer
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a task computes: some panels of result channels of a block of tiles (rows and columns of them)."""
+
+    image: Int
+    images: Int
+    group: Int
+    panel: Int
+    panels_end: Int
+    row0: Int
+    column0: Int
+    rows: Int
+    columns: Int
+
+    @staticmethod
+    def of(job: Job, task: Int, width: int) -> _Place:
+        """The task of a number: result channels vary fastest, then blocks, groups and images."""
+        m_block = task % job[Word.M_BLOCKS]
+        task = task // job[Word.M_BLOCKS]
+        block = task % job[Word.BLOCKS]
+        task = task // job[Word.BLOCKS]
+        row0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
+        column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
+        image = (task // job[Word.GROUPS]) * job[Word.IMAGES_A_TASK]
+        panels = (job[Word.M] + (width - 1)) // width
+        panel = m_block * job[Word.M_BLOCK]
+        return _Place(
+            image=image,
+            images=(job[Word.IMAGES] - image).minimum(job[Word.IMAGES_A_TASK]),
+            group=task % job[Word.GROUPS],
+            panel=panel,
+            panels_end=(panel + job[Word.M_BLOCK]).minimum(panels),
+            row0=row0,
+            column0=column0,
+            rows=(job[Word.TILES_H] - row0).minimum(job[Word.BLOCK_H]),
+            columns=(job[Word.TILES_W] - column0).minimum(job[Word.BLOCK_W]),
+        )

@@ -1,0 +1,115 @@
+"""What a Winograd kernel is for, and its name. IR is imported when something is compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from tatamu.engine.cook_toom import Filtering, filtering
+from tatamu.engine.spec import ElementType
+from tatamu.engine.target import Target
+
+if TYPE_CHECKING:
+    from llvmlite import ir
+
+WEIGHT_CHANNELS = 16
+"""Channels whose weights one task transforms."""
+
+_PAIRS = {
+    3: (Fraction(1),),
+    5: (Fraction(3, 4), Fraction(5, 4)),
+}
+
+
+def points(count: int) -> tuple[Fraction, ...]:
+    """Interpolation points besides infinity: 0 and pairs of opposite numbers, chosen for the least error.
+
+    docs/decisions/winograd.md has the numbers.
+    """
+    if count <= 1:
+        return (Fraction(0),)[:count]
+    return (Fraction(0), *(sign * point for point in _PAIRS[count] for sign in (1, -1)))
+
+
+@dataclass(frozen=True)
+class WinogradKernel:
+    """What one compiled kernel is for: F(outputs[0] x outputs[1], taps[0] x taps[1]).
+
+    The register tile is one of ``rows`` tiles (the largest number that fits first) by ``vectors`` registers
+    of result channels.
+    """
+
+    element: ElementType
+    outputs: tuple[int, int]
+    taps: tuple[int, int]
+    rows: tuple[int, ...]
+    vectors: int
+    source_interleaved: bool
+    target_interleaved: bool
+
+    @property
+    def filters(self) -> tuple[Filtering, Filtering]:
+        """Of the rows and of the columns."""
+        down, across = (
+            filtering(m, r, points(m + r - 2)) for m, r in zip(self.outputs, self.taps, strict=True)
+        )
+        return down, across
+
+    @property
+    def products(self) -> int:
+        """Products of a tile for each pair of channels."""
+        (a, b), (r, s) = self.outputs, self.taps
+        return (a + r - 1) * (b + s - 1)
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tiles, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
+        (a, b), (r, s) = self.outputs, self.taps
+        tile = f"{self.rows[0]}x{self.vectors}"
+        return f"{self.element.name}_winograd{a}x{b}k{r}x{s}_{tile}_{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels.winograd import convolution  # noqa: PLC0415  # Most programs compile nothing.
+
+        return convolution.build(self, target)
+
+
+@dataclass(frozen=True)
+class WinogradGradWeightKernel:
+    """What one compiled grad-weight kernel is for: tiles of gradients of the output on ``taps``.
+
+    Both operands lie the same way. The register tile is one of ``rows`` input channels by ``vectors``
+    registers of result channels.
+    """
+
+    element: ElementType
+    tile: tuple[int, int]
+    taps: tuple[int, int]
+    rows: tuple[int, ...]
+    vectors: int
+    interleaved: bool
+
+    @property
+    def filters(self) -> tuple[Filtering, Filtering]:
+        """Of the rows and of the columns: gradients take the weight's place, taps that of the results."""
+        down, across = (filtering(r, m, points(m + r - 2)) for m, r in zip(self.tile, self.taps, strict=True))
+        return down, across
+
+    @property
+    def products(self) -> int:
+        """Products of a tile for each pair of channels."""
+        return (self.tile[0] + self.taps[0] - 1) * (self.tile[1] + self.taps[1] - 1)
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tiles, layout, target."""
+        (a, b), (r, s) = self.tile, self.taps
+        size = f"{self.rows[0]}x{self.vectors}_{'i' if self.interleaved else 'p'}"
+        return f"{self.element.name}_winogradgradweight{a}x{b}k{r}x{s}_{size}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels.winograd import grad_weight  # noqa: PLC0415  # Most programs compile nothing.
+
+        return grad_weight.build(self, target)

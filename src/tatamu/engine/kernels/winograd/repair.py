@@ -1,0 +1,52 @@
+"""A tile whose results are not all finite, computed again directly.
+
+Winograd's sums spread a NaN, an infinity or an overflow over a whole tile, and meet infinities of their own.
+Computed from the definition, results are not finite exactly where the definition says so.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.ir import I64, POINTER, define
+from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.winograd.tiles import Filters
+from tatamu.engine.kernels.winograd.weights import gather_taps
+
+
+def define_repair(module: ir.Module, numbers: Numbers, filters: Filters, pack: ir.Function) -> ir.Function:
+    """``results[row][column][lane]`` of one tile, from the source itself.
+
+    Arguments: table, job, source (of this image and group), weight (of this group), room for the slab of a
+    tile, results, first result channel, the tile's first padded row and column, elements of a row of results.
+    """
+    code = define(module, "repair", [POINTER] * 6 + [I64] * 4)
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    source, weight = code.pointer(2, numbers.stored), code.pointer(3, numbers.stored)
+    slab, results = code.pointer(4, numbers.computed), code.pointer(5, numbers.computed)
+    row, y, x, pitch = (code.argument(n) for n in range(6, 10))
+    lanes, (down, across) = numbers.lanes, filters
+    taps = down.taps * across.taps
+    room = code.stack(numbers.computed, taps * lanes)
+    with code.loop(0, down.outputs) as i, code.loop(0, across.outputs) as j:
+        results.store(code.zero(numbers.vector), pitch * i + j * lanes)
+    channels = job[Word.CHANNELS]
+    with code.loop(0, channels, lanes) as block:
+        present = (channels - block).minimum(lanes)
+        code.call(
+            pack, job.table, job.words, slab, source + block * job[Word.SOURCE_C], present, y, x,
+            code.index(down.products), code.index(across.products),
+        )  # fmt: skip
+        with code.loop(0, present) as c:
+            gather_taps(code, numbers, job, room, weight + (block + c) * job[Word.WEIGHT_C], row, taps)
+            with code.loop(0, down.taps) as u, code.loop(0, across.taps) as v:
+                factor = room.load((u * across.taps + v) * lanes, lanes)
+                with code.loop(0, down.outputs) as i, code.loop(0, across.outputs) as j:
+                    pixel = slab.load(((u + i) * across.products + (v + j)) * lanes + c)
+                    at = pitch * i + j * lanes
+                    total = results.load(at, lanes)
+                    results.store(code.multiply_add(code.splat(pixel, lanes), factor, total), at)
+    code.done()
+    return code.function

@@ -1,0 +1,132 @@
+"""Grad weight of stride 1 → Winograd's kernel, where it pays."""
+
+from __future__ import annotations
+
+from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.winograd.descriptions import WinogradGradWeightKernel
+from tatamu.engine.lowering import winograd
+from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.padded import PaddedAxis, padded_words
+from tatamu.engine.plan_winograd import WinogradWork
+from tatamu.engine.plan_winograd_grad_weight import WinogradGradWeightPlan, plan_winograd_grad_weight
+from tatamu.engine.spec import ElementType, Layout
+from tatamu.engine.tables import Table, aligned
+from tatamu.engine.target import Target
+from tatamu.geometry import Geometry
+
+
+def lower_grad_weight(
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    source: Operand,
+    grad_output: Operand,
+    result: Operand,
+) -> Lowered | None:
+    """The gradient of the weight, or None where another technique is better."""
+    layouts = source.layout(geometry.input_size), grad_output.layout(geometry.output_size)
+    if not winograd.applies(geometry, element) or layouts[0] is not layouts[1] or Layout.STRIDED in layouts:
+        return None
+    rows, columns = geometry.rows, geometry.columns
+    work = WinogradWork(
+        geometry.batch,
+        geometry.groups,
+        geometry.in_channels // geometry.groups,
+        geometry.out_channels // geometry.groups,
+        (rows.output, columns.output),
+        geometry.kernel_size,
+    )
+    plan = plan_winograd_grad_weight(work, element, target)
+    if plan is None:
+        return None
+    kernel = WinogradGradWeightKernel(
+        element, plan.tile, work.taps, plan.rows, plan.vectors, layouts[0] is Layout.INTERLEAVED
+    )
+    lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
+    table = Table(2)
+    tiles_h, tiles_w = (-(-size // m) for size, m in zip(work.grid, plan.tile, strict=True))
+    column_blocks = -(-tiles_w // plan.block[1])
+    tasks = work.groups * -(-work.channels // plan.channel_block) * -(-work.m // plan.m_block)
+    rooms, second_rooms, scratch = _rooms(kernel, plan, work, lanes, item)
+    n, c, h, w = result.strides
+    table.set_job(
+        0,
+        {
+            **operand_words("SOURCE", source.strides, work.channels, 1),
+            **padded_words(
+                table,
+                PaddedAxis(rows.size, rows.before, rows.after),
+                PaddedAxis(columns.size, columns.before, columns.after),
+                geometry.padding_mode,
+            ),
+            **rooms,
+            Word.TARGET_G: n * work.m,
+            Word.TARGET_N: n,
+            Word.TARGET_C: c,
+            Word.WEIGHT_TAP_TABLE: table.append(
+                [i * h + j * w for i in range(rows.kernel) for j in range(columns.kernel)]
+            ),
+            Word.TASKS: tasks,
+            Word.IMAGES: work.batch,
+            Word.IMAGES_A_TASK: plan.images,
+            Word.GROUPS: work.groups,
+            Word.CHANNELS: work.channels,
+            Word.CHANNEL_BLOCK: plan.channel_block,
+            Word.M: work.m,
+            Word.M_BLOCK: plan.m_block,
+            Word.M_BLOCKS: -(-work.m // plan.m_block),
+            Word.BLOCKS: -(-tiles_h // plan.block[0]) * column_blocks,
+            Word.COLUMN_BLOCKS: column_blocks,
+            Word.BLOCK_H: plan.block[0],
+            Word.BLOCK_W: plan.block[1],
+            Word.TILES_H: tiles_h,
+            Word.TILES_W: tiles_w,
+            Word.GRID_H: rows.output,
+            Word.GRID_W: columns.output,
+        },
+    )
+    table.set_job(
+        1,
+        {
+            **operand_words("SOURCE", grad_output.strides, work.m, 1),
+            **padded_words(table, PaddedAxis(rows.output, 0, 0), PaddedAxis(columns.output, 0, 0), "zeros"),
+            **second_rooms,
+        },
+    )
+    operations = geometry.macs
+    table.set_header(JOBS=1, TASKS=tasks, GRAIN=grain(tasks, operations), SHARED=0, SCRATCH=scratch)
+    return Lowered(kernel, table.words, 0, scratch, operations, plan.reason)
+
+
+def _rooms(
+    kernel: WinogradGradWeightKernel, plan: WinogradGradWeightPlan, work: WinogradWork, lanes: int, item: int
+) -> tuple[dict[Word, int], dict[Word, int], int]:
+    """How the parts of a thread's scratch lie, for the input and for grad output; its size in bytes."""
+    (mh, mw), (block_h, block_w), (kernel_h, kernel_w) = plan.tile, plan.block, work.taps
+    tiles, width = plan.images * block_h * block_w, plan.vectors * lanes
+    pixels = (block_h * mh + kernel_h - 1) * (block_w * mw + kernel_w - 1)
+    pitch = aligned(plan.channel_block * item) // item
+    second_pitch = -(-plan.m_block // width) * width
+    sum_rows = -(-plan.channel_block // plan.rows[-1]) * plan.rows[-1]
+    # One register between products keeps their lines out of the same few sets of the cache.
+    product, second_product = tiles * pitch + lanes, tiles * second_pitch + lanes
+    sum_product = sum_rows * second_pitch + lanes
+    sizes = {
+        Word.SLAB_AT: pixels * lanes * item,
+        Word.PANEL_AT: kernel.products * product * item,
+        Word.ROWS_AT: max(kernel.products * second_product, (mh * block_w * mw) * lanes) * item,
+        Word.TILES_AT: kernel.products * sum_product * item,
+        Word.TAPS_AT: lanes * kernel_h * kernel_w * lanes * item,
+        Word.FLAGS_AT: 8,
+    }
+    words = {
+        Word.TILE_PITCH: pitch,
+        Word.TILE_PRODUCT: product,
+        Word.SUM_PITCH: second_pitch,
+        Word.SUM_PRODUCT: sum_product,
+    }
+    at = 64  # A thread's scratch begins with a word of the entry's.
+    for word, size in sizes.items():
+        words[word] = at
+        at += aligned(size)
+    return words, {Word.TILE_PITCH: second_pitch, Word.TILE_PRODUCT: second_product}, at

@@ -1,0 +1,111 @@
+"""Whether Winograd's filters pay for the gradient of a weight, and in which blocks: a pure function.
+
+Costs are cycles of one core, as in `plan_winograd`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tatamu.engine.plan_winograd import (
+    INSTRUCTIONS_A_CYCLE,
+    MULTIPLY_EFFICIENCY,
+    TASKS_WANTED,
+    WAITING_POWER,
+    WinogradWork,
+    direct_cycles,
+    evenly,
+    register_tile,
+    tile_sizes,
+)
+from tatamu.engine.spec import ElementType
+from tatamu.engine.target import Target
+
+_MOST_TILES = 48
+_SUM_BYTES_A_CYCLE = 24
+
+
+@dataclass(frozen=True)
+class WinogradGradWeightPlan:
+    """Tiles of ``tile`` gradients, ``images`` x ``block`` of them at a time; channels of a task."""
+
+    tile: tuple[int, int]
+    rows: tuple[int, ...]
+    vectors: int
+    images: int
+    block: tuple[int, int]
+    channel_block: int
+    m_block: int
+    cycles: float
+    reason: str
+
+
+def plan_winograd_grad_weight(
+    work: WinogradWork, element: ElementType, target: Target
+) -> WinogradGradWeightPlan | None:
+    """The cheapest plan, or None where the direct kernel is cheaper."""
+    best = min(grad_weight_plans(work, element, target), key=lambda plan: plan.cycles, default=None)
+    direct = direct_cycles(work, target.lanes(element.compute_bytes))
+    return best if best is not None and best.cycles < direct else None
+
+
+def grad_weight_plans(
+    work: WinogradWork, element: ElementType, target: Target
+) -> list[WinogradGradWeightPlan]:
+    """The best plan of every tile that there is for these taps."""
+    return [
+        _plan(work, (a, b), element, target)
+        for a in tile_sizes(work.taps[0])
+        for b in tile_sizes(work.taps[1])
+        if work.taps != (1, 1)
+    ]
+
+
+def _plan(
+    work: WinogradWork, tile: tuple[int, int], element: ElementType, target: Target
+) -> WinogradGradWeightPlan:
+    lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
+    rows, vectors = register_tile(-(-work.m // lanes), target.registers)
+    width = vectors * lanes
+    tiles_h, tiles_w = (-(-size // m) for size, m in zip(work.grid, tile, strict=True))
+    products = (tile[0] + work.taps[0] - 1) * (tile[1] + work.taps[1] - 1)
+    images, block = _block(work.batch, tiles_h, tiles_w)
+    tiles = images * block[0] * block[1]
+    blocks = -(-work.batch // images) * -(-tiles_h // block[0]) * -(-tiles_w // block[1])
+    transform = (7 * products + 2 * tile[0] * tile[1]) / INSTRUCTIONS_A_CYCLE
+
+    def candidate(channel_block: int, m_block: int) -> WinogradGradWeightPlan:
+        panels = -(-m_block // width)
+        multiply = products * tiles * channel_block * panels * vectors / MULTIPLY_EFFICIENCY
+        sums = 2 * products * channel_block * panels * width * item
+        near = sums // 2 + products * tiles * (channel_block + m_block) * item
+        traffic = sums / (_SUM_BYTES_A_CYCLE if near < target.l2_bytes * 3 // 4 else _SUM_BYTES_A_CYCLE / 3)
+        there = tiles * transform * (-(-channel_block // lanes) + -(-m_block // lanes))
+        finish = channel_block * panels * vectors * (6 * products) / INSTRUCTIONS_A_CYCLE
+        tasks = work.groups * -(-work.channels // channel_block) * -(-work.m // m_block)
+        waiting = max(1.0, TASKS_WANTED / 2 / tasks) ** (2 * WAITING_POWER)
+        cycles = tasks * (blocks * (multiply + traffic + there) + finish) * waiting
+        direct = tile[0] * tile[1] * work.taps[0] * work.taps[1]
+        reason = (
+            f"winograd grad weight F({work.taps[0]}x{work.taps[1]}, {tile[0]}x{tile[1]}): {products} products"
+            f" for {direct}; {channel_block} of {work.channels} input and {m_block} of {work.m} output"
+            f" channels a task; {images}x{block[0]}x{block[1]} tiles at a time"
+        )
+        return WinogradGradWeightPlan(
+            tile, rows, vectors, images, block, channel_block, m_block, cycles, reason
+        )
+
+    channel_blocks = {min(n, work.channels) for n in (16, 24, 32, 48, 64, 96)}
+    m_blocks = {min(n * width, work.m) for n in (1, 2, 3, 4)}
+    return min(
+        (candidate(c, m) for c in sorted(channel_blocks) for m in sorted(m_blocks)),
+        key=lambda plan: plan.cycles,
+    )
+
+
+def _block(batch: int, tiles_h: int, tiles_w: int) -> tuple[int, tuple[int, int]]:
+    """Images, rows and columns of tiles that are summed over together: as many as the rooms hold."""
+    if tiles_h * tiles_w * 2 <= _MOST_TILES:
+        return max(evenly(batch, _MOST_TILES // (tiles_h * tiles_w))), (tiles_h, tiles_w)
+    block_w = max(evenly(tiles_w, _MOST_TILES))
+    return 1, (max(evenly(tiles_h, max(1, _MOST_TILES // block_w))), block_w)

@@ -1,0 +1,34 @@
+"""Filtering is an identity of rational numbers."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from tatamu.engine.cook_toom import Matrix, filtering
+from tatamu.engine.kernels.winograd.descriptions import points
+
+
+def _times(matrix: Matrix, vector: list[Fraction]) -> list[Fraction]:
+    return [sum((a * v for a, v in zip(row, vector, strict=True)), Fraction(0)) for row in matrix]
+
+
+@pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (2, 3), (4, 3), (2, 5), (3, 4), (5, 2), (3, 2)])
+def test_it_is_the_convolution(outputs: int, taps: int) -> None:
+    filters = filtering(outputs, taps, points(outputs + taps - 2))
+    assert filters.products == outputs + taps - 1 == len(filters.input) == len(filters.weight)
+    data = [Fraction(random.randint(-99, 99)) for _ in range(filters.products)]
+    weight = [Fraction(random.randint(-99, 99)) for _ in range(taps)]
+    products = [
+        a * b for a, b in zip(_times(filters.weight, weight), _times(filters.input, data), strict=True)
+    ]
+    expected = [sum(weight[k] * data[p + k] for k in range(taps)) for p in range(outputs)]
+    assert _times(filters.output, products) == expected
+
+
+@pytest.mark.parametrize("wrong", [(Fraction(0),), (Fraction(1), Fraction(1), Fraction(0))])
+def test_points_are_as_many_as_needed_and_different(wrong: tuple[Fraction, ...]) -> None:
+    with pytest.raises(ValueError, match=r"F\(2, 3\) needs 3 different points besides infinity"):
+        filtering(2, 3, wrong)
