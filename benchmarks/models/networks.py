@@ -128,6 +128,8 @@ def build(name: str, seed: int) -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # The mean of what it has seen.
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.0  # Chance cannot be judged.
     with torch.no_grad():
         model.train()(torch.randn(2, 3, size, size))
     return model.eval()

@@ -20,9 +20,10 @@ PEERS = ("torch.compile", "openvino")
 """Beside eager torch. torch.compile holds weights constant in inference ("freezing"), as OpenVINO does."""
 RATE = 1e-6
 """So small that the model is the same one after any number of steps."""
-LIMITS = {"inference": 1e-3, "training": 1e-2}
+LIMITS = {"inference": 1e-3, "training": 0.1}
 """Errors that are no rounding. A whole model has no bound: its rounding depends on the weights, and a ReLU
-that is just on or just off changes a gradient. A layer has one: see `python -m benchmarks`."""
+that is just on or just off changes a gradient (torch's of MobileNetV2 are off by 0.02 in channels_last).
+What is judged strictly is the layer, in `python -m benchmarks`; here both errors are shown side by side."""
 
 
 class WrongModelError(Exception):
