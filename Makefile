@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Two threads give the same timings on a laptop and on a build machine; override it to use more.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench bars clean
 
 help:
 	@echo "make demo    learn to read handwritten digits, next to torch's own layer"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint    ruff alone"
 	@echo "make types   mypy alone"
 	@echo "make bench   time tatamu against torch, layer by layer"
+	@echo "make bars    measure everything tatamu should reach (hours; go on by starting it again)"
 	@echo "make clean   remove the environment and everything generated"
 
 demo: $(READY)
@@ -32,6 +33,9 @@ types: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+bars: $(READY)
+	$(BIN)/python -m benchmarks.suite --csv bars.csv
 
 clean:
 	rm -rf $(VENV) build dist src/tatamu.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

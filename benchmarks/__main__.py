@@ -1,4 +1,4 @@
-"""Time tatamu against torch, and say how far each is from float64.
+"""Time tatamu against torch and others, layer by layer, and say how far each is from float64.
 
 For example: `python -m benchmarks --networks resnet50 vgg16 --batch 1 --passes forward --csv out.csv`
 """
@@ -12,92 +12,56 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.case import LAYOUTS, LIBRARIES, PASSES, Case, contenders, operands
-from benchmarks.layer import NETWORKS, load_all
-from benchmarks.measure import measure
-from benchmarks.report import CsvWriter, Measured, Row, console, show_means, show_rows
-from benchmarks.verify import WrongResultError, expected, verify
-
-SEED = 0
-
-
-def run(case: Case, seconds: float) -> list[Row]:
-    """Judge, then time, one pass of one layer: a row per memory format.
-
-    Args:
-        seconds: how long to measure each call, warm-up aside; a slow one is measured three times anyway.
-
-    Raises:
-        WrongResultError: a result is wrong; nothing was timed.
-    """
-    given = operands(case, SEED)
-    everyone = list(contenders(case, given))
-    judge = expected(case, given)
-    errors = [verify(case, contender, judge) for contender in everyone]
-    del judge, given
-    timings = measure([contender.call for contender in everyone], seconds)
-    found = {
-        (contender.library, contender.layout): Measured(timing, error)
-        for contender, timing, error in zip(everyone, timings, errors, strict=True)
-    }
-    return [Row(case, layout, *(found[library, layout] for library in LIBRARIES)) for layout in LAYOUTS]
+from benchmarks.case import DTYPES, PASSES
+from benchmarks.chart import draw
+from benchmarks.instructions import leave_512_bits_unused
+from benchmarks.layer import NETWORKS
+from benchmarks.libraries import LIBRARIES, PEERS, installed
+from benchmarks.machine import described, version
+from benchmarks.report import console, rows, show_means, show_rows
+from benchmarks.results import Store
+from benchmarks.run import cases, measure_all
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command. Returns 1 if a result was wrong, else 0."""
+    """The command. Returns 1 if a result of tatamu's was wrong, 2 if the CSV is of something else, else 0."""
     options = _options(arguments)
     torch.set_num_threads(options.threads)
-    cases = [
-        Case(layer, batch, direction)
-        for layer in load_all(options.networks)
-        for direction in options.passes
-        for batch in options.batch
-    ]
-    # Sorted so that a network's cases of a pass and batch follow one another; the layers stay in their order.
-    cases.sort(key=lambda case: (options.networks.index(case.layer.network), *_order(options, case)))
-    rows: list[Row] = []
-    wrong: list[str] = []
+    if options.avx2:
+        leave_512_bits_unused()
     out = console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    peers, sentences = installed(options.peers)
+    for sentence in sentences:
+        out.print(sentence)
+    machine = described(options.threads)
     with contextlib.ExitStack() as stack:
-        writer = None
+        store = None
         if options.csv is not None:
-            writer = CsvWriter(stack.enter_context(options.csv.open("w", encoding="utf-8", newline="")))
-        # No refreshing in the background: it would take its time from the calls that are measured.
-        bar = stack.enter_context(Progress(*columns, console=out, auto_refresh=False, transient=True))
-        task = bar.add_task("", total=len(cases))
-        for case in cases:
-            description = f"{case.layer.network}, {case.direction}, batch {case.batch}"
-            bar.update(task, description=description, refresh=True)
             try:
-                measured = run(case, options.seconds)
-            except WrongResultError as error:
-                wrong.append(str(error))
-            else:
-                rows += measured
-                if writer is not None:
-                    for row in measured:
-                        writer.add(row)
-            bar.update(task, advance=1, refresh=True)
-    out.print(
-        f"torch {torch.__version__}, float32, {options.threads} threads. Times: median ± median deviation."
-    )
-    out.print("Ratio: torch's time / tatamu's. Error: the largest, against float64, relative to max Σ|x||w|.")
-    show_rows(out, rows)
-    if rows:
-        show_means(out, rows)
-    for sentence in wrong:
+                store = stack.enter_context(Store(options.csv, machine))
+            except ValueError as error:
+                print(error, file=sys.stderr)
+                return 2
+        everything = cases(options.networks, options.passes, options.batch, options.dtypes)
+        found = measure_all(everything, peers, options.seconds, store, out)
+    versions = {LIBRARIES[name].package: None for name in ("tatamu", *peers)}
+    out.print(f"{machine}; {', '.join(f'{it} {version(it)}' for it in versions)}.")
+    out.print("Times: median ± median deviation. Best peer: the time of the row's fastest / tatamu's.")
+    out.print("Error: the largest, against float64, relative to max Σ|x||w|.")
+    everyone = rows(found.measured)
+    show_rows(out, everyone)
+    if everyone:
+        show_means(out, everyone)
+        if options.chart is not None:
+            draw(options.chart, found.measured, options.threads)
+    for sentence in (*found.remarks, *found.wrong):
         print(sentence, file=sys.stderr)
-    return 1 if wrong else 0
+    return 1 if found.wrong else 0
 
 
-def _order(options: argparse.Namespace, case: Case) -> tuple[int, int]:
-    return options.passes.index(case.direction), options.batch.index(case.batch)
-
-
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """The number in an argument, at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not positive")
@@ -106,16 +70,39 @@ def _positive(text: str) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Time tatamu's convolutions against torch's, in float32."
+        prog="python -m benchmarks", description="Time tatamu's convolutions against torch's and others'."
     )
     add = parser.add_argument
     names = ", ".join(NETWORKS)
-    add("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NAME", help=names)
-    add("--batch", nargs="+", type=_positive, default=[1, 16], metavar="N", help="images at a time (1 16)")
+    add("--networks", nargs="+", choices=NETWORKS, default=["known"], metavar="NAME", help=f"{names} (known)")
+    add("--batch", nargs="+", type=positive, default=[1, 16], metavar="N", help="images at a time (1 16)")
     add("--passes", nargs="+", choices=PASSES, default=list(PASSES), metavar="PASS", help=", ".join(PASSES))
-    add("--threads", type=_positive, default=2, metavar="N", help="threads of both libraries (2)")
+    add(
+        "--dtypes", nargs="+", choices=DTYPES, default=["f32"], metavar="T", help=f"{', '.join(DTYPES)} (f32)"
+    )
+    add(
+        "--peers",
+        nargs="+",
+        choices=PEERS,
+        default=["torch"],
+        metavar="P",
+        help=f"{', '.join(PEERS)} (torch)",
+    )
+    add("--threads", type=positive, default=2, metavar="N", help="threads of everyone (2)")
     add("--seconds", type=float, default=0.1, metavar="S", help="to measure each call for (0.1)")
-    add("--csv", type=Path, metavar="FILE", help="write every measurement there, as it is made")
+    add("--avx2", action="store_true", help="tatamu and torch's convolutions without 512-bit instructions")
+    add(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="keep every measurement there; what it holds is not measured again",
+    )
+    add(
+        "--chart",
+        type=Path,
+        metavar="FILE.svg",
+        help="draw the layers' speed, below or above the machine's peak",
+    )
     return parser.parse_args(arguments)
 
 

@@ -1,38 +1,58 @@
-"""One pass of one layer, and the calls that compute it: tatamu's and torch's, in both memory formats.
+"""One pass of one layer, its operands, and how a `conv2d` computes it.
 
-Every call goes the way a user's does: the forward pass through the two `conv2d`, under `no_grad`; the
-gradients through `torch.autograd.grad`, each alone, on a graph recorded beforehand. Both libraries then pay
-for the same autograd engine, and tatamu also for its own part of it, which is Python.
+Every call goes the way a user's does: the forward pass through `conv2d`, under `no_grad`; the gradients
+through `torch.autograd.grad`, each alone, on a graph recorded beforehand. Everyone then pays for the same
+autograd engine, and tatamu also for its own part of it, which is Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-import tatamu
 from benchmarks.layer import Layer
 from tatamu.geometry import Geometry
 
 PASSES = ("forward", "grad_input", "grad_weight")
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
-LIBRARIES: dict[str, Callable[..., Tensor]] = {"tatamu": tatamu.conv2d, "torch": torch.nn.functional.conv2d}
+DTYPES = {
+    "f32": torch.float32,
+    "bf16": torch.bfloat16,
+    "f16": torch.float16,
+    "f64": torch.float64,
+    "c64": torch.complex64,
+    "c128": torch.complex128,
+}
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured in one go."""
+    """What is measured in one go.
+
+    Attributes:
+        direction: one of `PASSES`.
+        element: one of `DTYPES`.
+    """
 
     layer: Layer
     batch: int
-    direction: str  # One of PASSES.
+    direction: str
+    element: str = "f32"
 
     def __str__(self) -> str:
         """The case as an error names it."""
-        return f"{self.layer.network} {self.layer.name} ({self.layer}), {self.direction}, batch {self.batch}"
+        return (
+            f"{self.layer.network} {self.layer.name} ({self.layer}), {self.direction}, batch {self.batch}, "
+            f"{self.element}"
+        )
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of all operands and of the result."""
+        return DTYPES[self.element]
 
     @property
     def geometry(self) -> Geometry:
@@ -54,7 +74,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Operands:
-    """Input, weight and the gradient of the output, in float32, with few different images in the batch.
+    """Input, weight and the gradient of the output, with few different images in the batch.
 
     Attributes:
         pattern: which of the different images stands at each place of the batch; (batch,), integers.
@@ -77,17 +97,8 @@ class Operands:
         return self.grads[self.pattern]
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A library in a memory format, and its call."""
-
-    library: str
-    layout: str
-    call: Callable[[], Tensor]
-
-
 def operands(case: Case, seed: int) -> Operands:
-    """Normally distributed operands.
+    """Normally distributed operands, of the case's dtype.
 
     Two different images, in the order 0 1 1 0 1 0 0 1 … (Thue and Morse: it has no period, so a batch that is
     read with a wrong step is noticed): the judge computes two, and still every element is judged.
@@ -95,22 +106,17 @@ def operands(case: Case, seed: int) -> Operands:
     geometry = case.geometry
     generator = torch.Generator().manual_seed(seed)
     different = min(case.batch, 2)
+
+    def normal(*size: int) -> Tensor:
+        drawn = torch.float32 if case.dtype in {torch.float16, torch.bfloat16} else case.dtype
+        return torch.randn(size, generator=generator, dtype=drawn).to(case.dtype)
+
     return Operands(
-        weight=torch.randn(geometry.weight_size, generator=generator),
+        weight=normal(*geometry.weight_size),
         pattern=torch.tensor([place.bit_count() % 2 for place in range(case.batch)]),
-        images=torch.randn((different, *geometry.input_size[1:]), generator=generator),
-        grads=torch.randn((different, *geometry.output_size[1:]), generator=generator),
+        images=normal(different, *geometry.input_size[1:]),
+        grads=normal(different, *geometry.output_size[1:]),
     )
-
-
-def contenders(case: Case, given: Operands) -> Iterator[Contender]:
-    """Everyone's call: two libraries in two memory formats, which all the operands have."""
-    for layout, memory_format in LAYOUTS.items():
-        x = given.input.contiguous(memory_format=memory_format)
-        w = given.weight.contiguous(memory_format=memory_format)
-        gy = given.grad_output.contiguous(memory_format=memory_format)
-        for library, conv2d in LIBRARIES.items():
-            yield Contender(library, layout, prepare(case, conv2d, x, w, gy))
 
 
 def prepare(

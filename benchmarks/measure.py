@@ -18,8 +18,9 @@ MOST_CALLS = 20
 WARM_UP_CALLS = 2
 SLOW = 0.01
 """Seconds; a call this long warms up by itself: one unmeasured call is enough."""
-PAUSE = 0.005
-"""Seconds; the threads of an OpenMP pool have given up spinning by then."""
+PAUSE = 0.03
+"""Seconds; idle threads have given up spinning by then: an OpenMP pool's after 5 ms, ONNX Runtime's after 20.
+After 5 ms it would still slow down the next library by up to half."""
 
 
 @dataclass(frozen=True)

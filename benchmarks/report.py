@@ -1,133 +1,118 @@
-"""What was measured, as tables and as CSV."""
+"""What was measured, as tables."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import geometric_mean
-from typing import Any, TextIO
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.case import Case
+from benchmarks.libraries import LIBRARIES
 from benchmarks.measure import Timing
+from benchmarks.results import Measured
 
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "box": box.SIMPLE_HEAD,
     "padding": (0, 1),
     "collapse_padding": True,
     "pad_edge": False,
 }
-_MEASURED = ("library", "seconds", "deviation", "calls", "error")
+WIDTH = 120
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One library's call on a case. `error` is relative to the largest Σ|x||w|."""
-
-    timing: Timing
-    error: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """Both libraries on a case, in one memory format."""
+    """Everyone on a case in one memory format, by library; tatamu is one of them."""
 
     case: Case
     layout: str
-    tatamu: Measured
-    torch: Measured
+    by: dict[str, Measured]
 
-    @property
-    def ratio(self) -> float:
-        """How many times as fast as torch tatamu is."""
-        return self.torch.timing.median / self.tatamu.timing.median
+    def ratio(self, peer: str) -> float:
+        """How many times as fast as a peer tatamu is."""
+        return self.by[peer].timing.median / self.by["tatamu"].timing.median
 
 
 def console() -> Console:
     """Standard output. Where it is no terminal, lines are long enough for the tables."""
     it = Console()
-    return it if it.is_terminal else Console(width=100)
+    return it if it.is_terminal else Console(width=WIDTH)
 
 
-def show_rows(out: Console, rows: Iterable[Row]) -> None:
-    """Show a table for each network, pass and batch, in the order of `rows`."""
-    for (network, direction, batch), group in groupby(rows, key=_heading):
-        table = Table(title=f"{network}: {direction}, batch {batch}", **_STYLE)
+def rows(measured: Iterable[Measured]) -> list[Row]:
+    """What belongs side by side, in the order in which it was measured."""
+    found: dict[tuple[Case, str], Row] = {}
+    for it in measured:
+        found.setdefault((it.case, it.layout), Row(it.case, it.layout, {})).by[it.library] = it
+    return list(found.values())
+
+
+def show_rows(out: Console, everything: Iterable[Row]) -> None:
+    """Show a table for each network, pass, batch and dtype, in the order of the rows."""
+    for (network, direction, batch, element), group in groupby(everything, key=_heading):
+        lines = list(group)
+        libraries = [name for name in LIBRARIES if any(name in row.by for row in lines)]
+        table = Table(title=f"{network}: {direction}, batch {batch}, {element}", **STYLE)
         for heading in ("layer", "layout"):
             table.add_column(heading, no_wrap=True)
-        for heading in ("tatamu ms", "torch ms", "ratio", "error", "torch's"):
+        for name in libraries:
+            mark = "*" if LIBRARIES[name].constant_weights else ""
+            table.add_column(f"{name}{mark} ms", justify="right", no_wrap=True)
+        for heading in ("best peer", "error", "torch's"):
             table.add_column(heading, justify="right", no_wrap=True)
-        for row in group:
-            table.add_row(
-                str(row.case.layer),
-                "NHWC" if row.layout == "channels_last" else row.layout,
-                _milliseconds(row.tatamu.timing),
-                _milliseconds(row.torch.timing),
-                f"{row.ratio:.2f}",
-                f"{row.tatamu.error:.0e}",
-                f"{row.torch.error:.0e}",
-            )
+        for row in lines:
+            table.add_row(*_cells(row, libraries))
         out.print(table)
+        if any(LIBRARIES[name].constant_weights for name in libraries):
+            out.print("* with constant weights, transformed before the call")
 
 
-def show_means(out: Console, rows: Sequence[Row]) -> None:
-    """Show the geometric mean of the ratios and the lowest, for each pass, batch and memory format."""
-    table = Table(title="torch's time / tatamu's", **_STYLE)
-    for heading in ("pass", "batch", "layout"):
+def show_means(out: Console, everything: Sequence[Row]) -> None:
+    """Show the geometric mean of the ratios and the lowest, against each peer."""
+    table = Table(title="the peer's time / tatamu's", **STYLE)
+    for heading in ("pass", "batch", "dtype", "layout", "peer"):
         table.add_column(heading)
     for heading in ("layers", "geometric mean", "lowest"):
         table.add_column(heading, justify="right")
     table.add_column("of")
-    for direction, batch, layout in dict.fromkeys(
-        (row.case.direction, row.case.batch, row.layout) for row in rows
-    ):
-        group = [
-            row
-            for row in rows
-            if (row.case.direction, row.case.batch, row.layout) == (direction, batch, layout)
-        ]
-        lowest = min(group, key=lambda row: row.ratio)
-        mean = geometric_mean(row.ratio for row in group)
+    pairs = [(row, peer) for row in everything for peer in row.by if peer != "tatamu"]
+    for key in dict.fromkeys(_kind(*pair) for pair in pairs):
+        ratios = {row: row.ratio(peer) for row, peer in pairs if _kind(row, peer) == key}
+        lowest = min(ratios, key=lambda row: ratios[row])
         table.add_row(
-            direction,
-            str(batch),
-            layout,
-            str(len(group)),
-            f"{mean:.2f}",
-            f"{lowest.ratio:.2f}",
+            *key,
+            str(len(ratios)),
+            f"{geometric_mean(ratios.values()):.2f}",
+            f"{ratios[lowest]:.2f}",
             str(lowest.case.layer),
         )
     out.print(table)
 
 
-class CsvWriter:
-    """Writes a line for each call measured, at once: what is interrupted keeps what it has."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._writer = csv.writer(file)
-        self._write("network", "layer", "shape", "pass", "batch", "layout", *_MEASURED)
-
-    def add(self, row: Row) -> None:
-        """Write the two lines of a row."""
-        case = row.case
-        for library, it in (("tatamu", row.tatamu), ("torch", row.torch)):
-            what = (case.layer.network, case.layer.name, case.layer, case.direction, case.batch, row.layout)
-            timing = (f"{it.timing.median:.4g}", f"{it.timing.deviation:.2g}", it.timing.calls)
-            self._write(*what, library, *timing, f"{it.error:.2g}")
-
-    def _write(self, *fields: object) -> None:
-        self._writer.writerow(fields)
-        self._file.flush()
+def _heading(row: Row) -> tuple[str, str, int, str]:
+    return row.case.layer.network, row.case.direction, row.case.batch, row.case.element
 
 
-def _heading(row: Row) -> tuple[str, str, int]:
-    return row.case.layer.network, row.case.direction, row.case.batch
+def _kind(row: Row, peer: str) -> tuple[str, str, str, str, str]:
+    return row.case.direction, str(row.case.batch), row.case.element, row.layout, peer
+
+
+def _cells(row: Row, libraries: Sequence[str]) -> list[str]:
+    peers = [name for name in row.by if name != "tatamu"]
+    return [
+        str(row.case.layer),
+        "NHWC" if row.layout == "channels_last" else row.layout,
+        *(_milliseconds(row.by[name].timing) if name in row.by else "" for name in libraries),
+        f"{min(map(row.ratio, peers)):.2f}×" if peers else "",
+        f"{row.by['tatamu'].error:.0e}",
+        f"{row.by['torch'].error:.0e}" if "torch" in row.by else "",
+    ]
 
 
 def _milliseconds(timing: Timing) -> str:

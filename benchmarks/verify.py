@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from benchmarks.case import Case, Contender, Operands, prepare
+from benchmarks.case import Case, Operands, prepare
+from benchmarks.libraries import Contender
+
+PROMISE = 5e-6
+"""Winograd's error in float32 is at most this share of the largest Σ|x||w|: it adds before it multiplies, and
+so has no bound by the Σ|x||w| of the one element."""
+_PART = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
 class WrongResultError(Exception):
@@ -20,7 +27,7 @@ class Expected:
 
     Attributes:
         values, magnitude: (images, …), one result per different image; a single one for the gradient of a
-            weight, which sums over the batch.
+            weight, which sums over the batch. Values are complex128 where the case is complex.
         pattern: which of the images each place of the batch holds.
     """
 
@@ -37,7 +44,8 @@ def expected(case: Case, given: Operands) -> Expected:
         pattern = torch.zeros(1, dtype=torch.int64)
     else:
         times, pattern = torch.ones(1, 1, 1, 1, dtype=torch.float64), given.pattern
-    exact = [tensor.double() for tensor in (given.images, given.weight, given.grads)]
+    wide = torch.complex128 if case.dtype.is_complex else torch.float64
+    exact = [tensor.to(wide) for tensor in (given.images, given.weight, given.grads)]
     values, magnitude = (
         _exact(case, x, w, gy * times) for x, w, gy in (exact, [tensor.abs() for tensor in exact])
     )
@@ -47,30 +55,46 @@ def expected(case: Case, given: Operands) -> Expected:
 def verify(case: Case, contender: Contender, judge: Expected) -> float:
     """Compute once; the largest error, relative to the largest Σ|x||w| of the case.
 
-    The bound, elementwise, is |computed - exact| <= γ_n·Σ|x||w| with γ_n = n·u / (1 - n·u), u the unit
-    roundoff and n the number of products summed, for float32 and for the judge (Higham, "Accuracy and
-    Stability of Numerical Algorithms", 2nd ed., section 3.1).
-
     Raises:
-        WrongResultError: the result breaks it, is not finite, or has another shape or dtype.
+        WrongResultError: an error is over `_limit`, not finite, or the result has another shape or dtype.
     """
     result = contender.call()
     who = f"{contender.library} in {contender.layout} is wrong on {case}"
     size = _result_size(case)
-    if result.shape != size or result.dtype != torch.float32:
-        raise WrongResultError(f"{who}: got {result.dtype} {tuple(result.shape)}, not torch.float32 {size}")
-    rounding = _gamma(torch.float32, case.reduction) + _gamma(torch.float64, case.reduction)
+    if result.shape != size or result.dtype != case.dtype:
+        raise WrongResultError(f"{who}: got {result.dtype} {tuple(result.shape)}, not {case.dtype} {size}")
     if case.direction == "grad_weight":
         result = result.unsqueeze(0)
+    largest = judge.magnitude.max().item()
+    limits = [_limit(case, *them, largest) for them in zip(judge.values, judge.magnitude, strict=True)]
     worst = 0.0
     for part, image in zip(result, judge.pattern.tolist(), strict=True):
-        error = (part.double() - judge.values[image]).abs_()
-        limit = rounding * judge.magnitude[image]
-        if not bool((error <= limit).all()):  # NaN is not.
-            ratio = (error / limit).nan_to_num(torch.inf).max().item()
+        error = (part.to(judge.values.dtype) - judge.values[image]).abs()
+        if not bool((error <= limits[image]).all()):  # NaN is not.
+            ratio = (error / limits[image]).nan_to_num(torch.inf).max().item()
             raise WrongResultError(f"{who}: an error is {ratio:.3g} times what rounding explains")
         worst = max(worst, error.max().item())
-    return worst / judge.magnitude.max().item()
+    return worst / largest
+
+
+def _limit(case: Case, value: Tensor, magnitude: Tensor, largest: float) -> Tensor:
+    """The largest error of a correct result, elementwise.
+
+    |computed - exact| <= γ_n·Σ|x||w| with γ_n = n·u / (1 - n·u), u the unit roundoff and n the number of
+    products summed, for the type that is accumulated in and for the judge (Higham, "Accuracy and Stability of
+    Numerical Algorithms", 2nd ed., section 3.1); in float32 also `PROMISE`. A complex element is two real
+    sums of 2n products. Half precisions accumulate in float32 and are rounded once more, at the end.
+    """
+    stored = _PART.get(case.dtype, case.dtype)
+    summed = torch.float64 if stored is torch.float64 else torch.float32
+    terms = case.reduction * (2 if case.dtype.is_complex else 1)
+    limit = (_gamma(summed, terms) + _gamma(torch.float64, terms)) * magnitude
+    if summed is torch.float32:
+        limit = limit.clamp(min=PROMISE * largest)
+    if stored is not summed:
+        smallest = torch.finfo(stored).smallest_normal * torch.finfo(stored).eps
+        limit += torch.finfo(stored).eps / 2 * (value.abs() + limit) + smallest / 2
+    return limit * math.sqrt(2) if case.dtype.is_complex else limit
 
 
 def _exact(case: Case, x: Tensor, w: Tensor, gy: Tensor) -> Tensor:
