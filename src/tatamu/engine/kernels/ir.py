@@ -247,6 +247,10 @@ class Code:
         """``first if condition else second``."""
         return Int(self, self.builder.select(condition, self.index(first).value, self.index(second).value))
 
+    def is_null(self, pointer: Pointer) -> ir.Value:
+        """Whether a pointer is 0."""
+        return self.builder.icmp_unsigned("==", self.builder.ptrtoint(pointer.raw, I64), I64(0))
+
     def both(self, first: ir.Value, second: ir.Value) -> ir.Value:
         """Logical and, of conditions that may both be evaluated."""
         return self.builder.and_(first, second)
