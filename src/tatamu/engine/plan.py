@@ -15,14 +15,19 @@ from tatamu.engine.target import Target
 
 _TASKS_WANTED = 8
 """Enough for a few threads to share evenly; fewer cost waiting, by a power of what is missing."""
-_WAITING_POWER = 0.2
+_WAITING_POWER = 0.3
 _PIXELS_WANTED = 320
 _ROWS_AT_LEAST = 64
+_TILES_AT_LEAST = 2
+"""Of a task, one above the other: its pixels are gathered for all of them."""
 _OUTER_PIXELS = 192
 _DOT_PIXELS = 1024
-_COPY_CYCLES = 5
-"""Of a register that is gathered into a slab; a row costs as much again."""
-_MULTIPLY_ADDS_A_CYCLE = 2
+_COPY_CYCLES = 4
+"""Of a register that is gathered into a slab, twice that where it skips columns."""
+_ROW_COPIES = 3
+"""What a row costs besides, in registers."""
+_MULTIPLY_ADDS_A_CYCLE = 1
+"""Of the widest registers: some machines split them in two, others have one unit for them."""
 _LOADS_A_CYCLE = 2
 _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 4
@@ -50,6 +55,7 @@ class Work:
     row_span: int
     """Source rows from the first tap to the last."""
     stride_h: int
+    stride_w: int
     gap: int | None
     """Source columns from the first tap to the last, less one; None where rows cannot be gapped."""
     images_follow: bool
@@ -99,7 +105,7 @@ def _rows(m: int, choices: dict[int, int]) -> int:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A way to cut a grid into blocks, and what one channel of the source costs for a row of results."""
+    """A way to cut a grid into blocks, and what one channel of the source costs for all of them."""
 
     form: Form
     images: int
@@ -148,17 +154,21 @@ def _cuts(
         pixels = (images * block_h - 1) * (work.grid_w + extra) + work.grid_w
         slots = (block_h - 1) * work.stride_h + (1 if form is Form.COPIED else work.row_span)
         slab_bytes = channel_block * copies * images * slots * (work.grid_w + extra) * item
-        tasks = -(-work.batch // images) * work.groups * -(-work.grid_h // block_h) * parts
+        blocks = -(-work.batch // images) * -(-work.grid_h // block_h)
+        # A single wide row is cut into columns afterwards.
+        pieces = -(-work.grid_w // (2 * _PIXELS_WANTED)) if block_h == 1 else 1
+        tasks = blocks * work.groups * parts * pieces
         across, rest = divmod(-(-pixels // lanes), vectors)
         steps = across * _step_cycles(rows, vectors) + (_step_cycles(rows, rest) if rest else 0)
-        row_cycles = _COPY_CYCLES * (1 + -(-(work.grid_w + extra) // lanes))
+        copies_a_row = -(-(work.grid_w + extra) // lanes) * (1 if work.stride_w == 1 else 2)
+        row_cycles = _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
         packing = parts * copies * images * slots * row_cycles
         waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        cycles = (packing + panels * taps * steps + weight_cycles) * waiting / (images * block_h)
+        cycles = (packing + panels * taps * steps + weight_cycles) * waiting * blocks
         return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)
 
-    most_parts = max(1, work.m // _ROWS_AT_LEAST)
-    for parts in [n for n in (1, 2, 3, 4, 6, 8) if n <= most_parts]:
+    most_parts = max(1, panels // _TILES_AT_LEAST)
+    for parts in [n for n in (1, 2, 4, 8) if n <= most_parts]:
         for block_h in _splits(work.grid_h):
             if block_h * work.grid_w > _PIXELS_WANTED * 4 and block_h > 1:
                 continue
@@ -260,7 +270,7 @@ def plan_interleaved(
         multiplying = -(-pixel_block // rows) * rows * m_block // lanes * products
         packing = _PACK_CYCLES * products * m_block
         listing = _LIST_CYCLES * pixel_block * taps
-        waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+        waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
         return (multiplying + packing + listing) * waiting / (pixel_block * m_block)
 
     choices = [

@@ -134,7 +134,8 @@ def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present
     lanes = numbers.lanes
     last = (sums.vectors - 1) * lanes
     bias = [biases.load(v * lanes, lanes) for v in range(sums.vectors)]
-    rest = None if numbers.target.masks else code.stack(numbers.computed, lanes)
+    mask = code.first_lanes(across - last, lanes) if numbers.target.masks else None
+    rest = code.stack(numbers.computed, lanes) if mask is None else None
     for r in range(sums.rows):
         with code.when(code.index(r) < present):
             at = Pointer(code, results.load(r), numbers.stored) + m
@@ -142,7 +143,7 @@ def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present
             for v, value in enumerate(values[:-1]):
                 at.store(value, v * lanes)
             if rest is None:
-                code.masked_store(values[-1], at + last, code.first_lanes(across - last, lanes), lanes)
+                code.masked_store(values[-1], at + last, mask, lanes)
                 continue
             with code.either(across.equals(last + lanes)) as (full, partial):
                 with full:

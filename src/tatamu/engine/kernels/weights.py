@@ -115,9 +115,8 @@ def define_pack_columns(module: ir.Module, numbers: Numbers) -> ir.Function:
         with code.loop(whole, channels) as c, code.either(side_by_side) as (together, apart):
             with together:
                 target.store((begin + c * stride_c).load(0, lanes), c * width)
-            with apart:
-                for lane in range(lanes):
-                    value = (begin + last.minimum(lane) * stride_m).load(c * stride_c)
-                    target.store(value, c * width + lane)
+            with apart, code.loop(0, lanes) as r:
+                value = (begin + r.minimum(last) * stride_m).load(c * stride_c)
+                target.store(value, c * width + r)
     code.done()
     return code.function

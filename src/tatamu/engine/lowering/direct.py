@@ -166,6 +166,7 @@ def _lower_direct(
         Word.HAS_BIAS: int(side.bias_stride is not None),
         Word.BIAS_C: (side.bias_stride or 0) * parts,
     }
+    _, largest = max(zip(jobs, plans, strict=True), key=lambda it: it[0].rows.grid * it[0].columns.grid)
     first_task = operations = scratch = 0
     for number, (job, plan) in enumerate(zip(jobs, plans, strict=True)):
         slab = lay_out(
@@ -208,7 +209,7 @@ def _lower_direct(
     table.set_header(
         JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
     )
-    return Lowered(kernel, table.words, 0, scratch, operations, plans[0].reason)
+    return Lowered(kernel, table.words, 0, scratch, operations, largest.reason)
 
 
 def _packs_weights(geometry: Geometry, element: ElementType, side: Side, weight: Operand) -> bool:
@@ -321,6 +322,7 @@ def _work(geometry: Geometry, job: _Job, channels: int, m: int) -> Work:
         column_taps=len(job.columns.taps),
         row_span=max(down) - min(down) + 1,
         stride_h=job.rows.stride,
+        stride_w=job.columns.stride,
         gap=gap if gappable else None,
         images_follow=job.counts_through(),
     )

@@ -61,14 +61,15 @@ def lower(
         Word.WEIGHT_C: side.weight_c,
     }
     first_task = operations = scratch = 0
-    reasons = []
+    most, reason = 0, ""
     for number, (down, across) in enumerate(jobs):
         channels, columns, places = _joined(geometry, side, down, across, weight)
         pixels = geometry.batch * down.grid * across.grid
         plan = plan_interleaved(
             pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target
         )
-        reasons.append(plan.reason)
+        if pixels > most:
+            most, reason = pixels, plan.reason
         blocks, m_blocks = -(-pixels // plan.pixel_block), -(-side.m // plan.m_block)
         tasks = geometry.groups * blocks * m_blocks
         room, scratch_of_job = _scratch_words(kernel, target, plan, len(places), channels)
@@ -106,7 +107,7 @@ def lower(
     table.set_header(
         JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
     )
-    return Lowered(kernel, table.words, 0, scratch, operations, reasons[0])
+    return Lowered(kernel, table.words, 0, scratch, operations, reason)
 
 
 def _joined(
