@@ -95,7 +95,7 @@ def test_integers_wrap_around(case: Case, dtype: torch.dtype) -> None:
 
 LARGER = [
     # (batch, in, out, groups, rows, columns), for the judge that needs no loops: blocks of columns, blocks of
-    # channels, several blocks of result channels, many tasks, kernels larger than their image.
+    # channels, several blocks of result channels, many tasks, kernels larger than their image, patches.
     Geometry(1, 2, 3, 1, Axis(3, 3, 1, 1, 1, 1), Axis(2100, 5, 1, 1, 2, 2)),
     Geometry(1, 3, 5, 1, Axis(2, 2), Axis(3001, 3, 2, 3, 4, 1), "reflect"),
     Geometry(2, 150, 140, 1, Axis(9, 3, 1, 1, 1, 1), Axis(11, 3, 1, 1, 1, 1)),
@@ -106,6 +106,8 @@ LARGER = [
     Geometry(1, 5, 18, 1, Axis(6, 6, 1, 3, 30, 30), Axis(4, 5, 3, 2, 9, 0), "replicate"),
     Geometry(1, 70, 3, 1, Axis(7, 7), Axis(7, 7)),
     Geometry(11, 90, 45, 1, Axis(7, 7), Axis(7, 7)),
+    Geometry(2, 600, 40, 1, Axis(5, 3, 1, 1, 1, 1), Axis(7, 3, 1, 1, 1, 1)),
+    Geometry(2, 3, 40, 1, Axis(32, 8, 8), Axis(24, 8, 8)),
 ]
 
 

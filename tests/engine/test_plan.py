@@ -9,7 +9,7 @@ import torch
 
 from engine.calls import lower
 from engine.cases import FLOATS, PASSES, Case, Operands, case
-from tatamu.engine.kernels.descriptions import DirectKernel
+from tatamu.engine.kernels.descriptions import DirectKernel, InterleavedKernel
 from tatamu.engine.kernels.job import Header, Word
 from tatamu.engine.lowering.common import Lowered
 from tatamu.engine.plan import tiles
@@ -70,13 +70,18 @@ def test_blocks_cover_the_grid_once(target: Target) -> None:
         chosen: Case = case(random.Random(seed).randint)
         for which in ("forward", "grad_input"):
             lowered = planned(chosen.geometry, FLOATS[seed % 4], target, which, chosen.channels_last)
-            if not isinstance(lowered.kernel, DirectKernel):
-                continue  # Fully connected: there is no grid.
+            if not isinstance(lowered.kernel, DirectKernel | InterleavedKernel):
+                continue  # Others cut their grids into something else.
             first_task = covered = 0
             for job in jobs(lowered):
-                rows, columns = job[Word.BLOCKS] // job[Word.COLUMN_BLOCKS], job[Word.COLUMN_BLOCKS]
-                assert (rows - 1) * job[Word.BLOCK_H] < job[Word.GRID_H] <= rows * job[Word.BLOCK_H]
-                assert 0 < columns <= job[Word.GRID_W]
+                if isinstance(lowered.kernel, InterleavedKernel):
+                    pixels = job[Word.IMAGES] * job[Word.GRID_H] * job[Word.GRID_W]
+                    blocks, block = job[Word.BLOCKS], job[Word.PIXEL_BLOCK]
+                    assert (blocks - 1) * block < pixels <= blocks * block
+                else:
+                    rows, columns = job[Word.BLOCKS] // job[Word.COLUMN_BLOCKS], job[Word.COLUMN_BLOCKS]
+                    assert (rows - 1) * job[Word.BLOCK_H] < job[Word.GRID_H] <= rows * job[Word.BLOCK_H]
+                    assert 0 < columns <= job[Word.GRID_W]
                 channels = job[Word.M_BLOCKS] * job[Word.M_BLOCK]
                 assert channels - job[Word.M_BLOCK] < job[Word.M] <= channels
                 assert 0 < job[Word.CHANNEL_BLOCK] <= max(1, job[Word.CHANNELS])

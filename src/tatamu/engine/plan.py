@@ -15,17 +15,29 @@ from tatamu.engine.target import Target
 
 _TASKS_WANTED = 8
 """Enough for a few threads to share evenly; fewer cost waiting, by a power of what is missing."""
-_WAITING_POWER = 0.2
+_WAITING_POWER = 0.3
 _PIXELS_WANTED = 320
 _ROWS_AT_LEAST = 64
+_TILES_AT_LEAST = 2
+"""Of a task, one above the other: its pixels are gathered for all of them."""
 _OUTER_PIXELS = 192
 _DOT_PIXELS = 1024
-_COPY_CYCLES = 5
-"""Of a register that is gathered into a slab; a row costs as much again."""
-_MULTIPLY_ADDS_A_CYCLE = 2
+_COPY_CYCLES = 4
+"""Of a register that is gathered into a slab, twice that where it skips columns."""
+_ROW_COPIES = 3
+"""What a row costs besides, in registers."""
+_MULTIPLY_ADDS_A_CYCLE = 1
+"""Of the widest registers: some machines split them in two, others have one unit for them."""
 _LOADS_A_CYCLE = 2
 _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 4
+_PACK_CYCLES = 0.7
+"""Of a weight that is turned and packed."""
+_LIST_CYCLES = 1
+"""Of an address that is listed."""
+_MOST_PIXELS = 1024
+_PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""In how many blocks the pixels of a batch may be cut."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Work:
     row_span: int
     """Source rows from the first tap to the last."""
     stride_h: int
+    stride_w: int
     gap: int | None
     """Source columns from the first tap to the last, less one; None where rows cannot be gapped."""
     images_follow: bool
@@ -92,7 +105,7 @@ def _rows(m: int, choices: dict[int, int]) -> int:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A way to cut a grid into blocks, and what one channel of the source costs for a row of results."""
+    """A way to cut a grid into blocks, and what one channel of the source costs for all of them."""
 
     form: Form
     images: int
@@ -141,17 +154,21 @@ def _cuts(
         pixels = (images * block_h - 1) * (work.grid_w + extra) + work.grid_w
         slots = (block_h - 1) * work.stride_h + (1 if form is Form.COPIED else work.row_span)
         slab_bytes = channel_block * copies * images * slots * (work.grid_w + extra) * item
-        tasks = -(-work.batch // images) * work.groups * -(-work.grid_h // block_h) * parts
+        blocks = -(-work.batch // images) * -(-work.grid_h // block_h)
+        # A single wide row is cut into columns afterwards.
+        pieces = -(-work.grid_w // (2 * _PIXELS_WANTED)) if block_h == 1 else 1
+        tasks = blocks * work.groups * parts * pieces
         across, rest = divmod(-(-pixels // lanes), vectors)
         steps = across * _step_cycles(rows, vectors) + (_step_cycles(rows, rest) if rest else 0)
-        row_cycles = _COPY_CYCLES * (1 + -(-(work.grid_w + extra) // lanes))
+        copies_a_row = -(-(work.grid_w + extra) // lanes) * (1 if work.stride_w == 1 else 2)
+        row_cycles = _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
         packing = parts * copies * images * slots * row_cycles
         waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        cycles = (packing + panels * taps * steps + weight_cycles) * waiting / (images * block_h)
+        cycles = (packing + panels * taps * steps + weight_cycles) * waiting * blocks
         return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)
 
-    most_parts = max(1, work.m // _ROWS_AT_LEAST)
-    for parts in [n for n in (1, 2, 3, 4, 6, 8) if n <= most_parts]:
+    most_parts = max(1, panels // _TILES_AT_LEAST)
+    for parts in [n for n in (1, 2, 4, 8) if n <= most_parts]:
         for block_h in _splits(work.grid_h):
             if block_h * work.grid_w > _PIXELS_WANTED * 4 and block_h > 1:
                 continue
@@ -188,7 +205,8 @@ def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
             block_w = -(-(block_w // 2) // width) * width
         if block_w < work.grid_w:
             form = Form.ALIGNED
-    m_block = best.m_block
+    # A task's panels of weights are read once for each tile of pixels: they should stay in L2.
+    m_block = min(best.m_block, max(1, target.l2_bytes // 4 // (channel_block * taps * item) // rows) * rows)
     # Sums wait in memory between channel blocks: they should stay in L2.
     if channel_block < work.channels:
         waiting = best.images * best.block_h * block_w * item
@@ -199,6 +217,82 @@ def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
         f" {work.channels} channels; blocks of {block} results, {m_block} channels each"
     )
     return Plan(rows, vectors, form, best.images, best.block_h, block_w, channel_block, m_block, reason)
+
+
+@dataclass(frozen=True)
+class InterleavedPlan:
+    """Blocks of the interleaved kernel: see `Plan`; a block of ``pixel_block`` counts through all images."""
+
+    vectors: int
+    pixel_block: int
+    m_block: int
+    channel_block: int
+    taps_a_stretch: int
+    channels_a_stretch: int
+    reason: str
+
+
+def plan_interleaved(
+    pixels: int,
+    groups: int,
+    m: int,
+    channels: int,
+    taps: int,
+    rows: int,
+    most_vectors: int,
+    element: ElementType,
+    target: Target,
+) -> InterleavedPlan:
+    """The plan of the interleaved kernel, for one job of ``pixels`` results of ``m`` channels."""
+    item = element.compute_bytes
+    lanes = target.lanes(item)
+    registers = -(-m // lanes)
+    vectors = -(-registers // -(-registers // most_vectors))
+    width = vectors * lanes
+
+    # A panel is read once for each tile of pixels: it should stay in L2.
+    most_channels = max(1, target.l2_bytes // 2 // (max(1, taps) * width * item))
+    channel_block = channels
+    if channels > most_channels:
+        even = -(-channels // -(-channels // most_channels))
+        channel_block = even if even < lanes else -(-even // lanes) * lanes
+    if channel_block <= STRETCH:
+        taps_a_stretch, channels_a_stretch = max(1, STRETCH // channel_block), channel_block
+    else:
+        taps_a_stretch, channels_a_stretch = 1, -(-channel_block // -(-channel_block // STRETCH))
+
+    tiles_across = -(-registers // vectors)
+    products = channels * max(1, taps)
+
+    def cycles(pixel_block: int, m_block: int) -> float:
+        """Of one result, in a task of so many."""
+        tasks = groups * -(-pixels // pixel_block) * -(-m // m_block)
+        multiplying = -(-pixel_block // rows) * rows * m_block // lanes * products
+        packing = _PACK_CYCLES * products * m_block
+        listing = _LIST_CYCLES * pixel_block * taps
+        waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+        return (multiplying + packing + listing) * waiting / (pixel_block * m_block)
+
+    choices = [
+        (-(-pixels // parts // rows) * rows, -(-tiles_across // across) * width)
+        for parts in _PARTS
+        if parts <= max(1, pixels // rows)
+        for across in range(1, min(8, tiles_across) + 1)
+    ]
+    least = min(pixel_block for pixel_block, _ in choices)
+    fitting = [
+        choice
+        for choice in choices
+        if choice[0] <= max(least, min(_MOST_PIXELS, target.l2_bytes // 8 // (8 * max(1, taps))))
+    ]
+    pixel_block, m_block = min(fitting, key=lambda choice: cycles(*choice))
+    reason = (
+        f"interleaved: {rows}x{vectors} tile for {m} channels; blocks of {pixel_block} pixels, {m_block}"
+        f" channels each, summed over {channel_block} of {channels} channels at a time"
+    )
+    return InterleavedPlan(
+        vectors, pixel_block, m_block, channel_block, taps_a_stretch, channels_a_stretch, reason
+    )
 
 
 @dataclass(frozen=True)

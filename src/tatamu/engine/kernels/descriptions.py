@@ -27,11 +27,8 @@ class DirectKernel:
     vectors: int
     source_interleaved: bool
     target_interleaved: bool
-
-    @property
-    def packs_weights(self) -> bool:
-        """Whether weights must be converted before they are multiplied; others are read where they lie."""
-        return self.element.parts > 1 or self.element.bits != self.element.compute_bits
+    packs_weights: bool
+    """Whether weights are packed before they are multiplied; others are read where they lie."""
 
     def lanes(self, target: Target) -> int:
         """Elements of a register."""
@@ -40,6 +37,7 @@ class DirectKernel:
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
+        layouts += "p" if self.packs_weights else ""
         return f"{self.element.name}_direct_{self.rows}x{self.vectors}_{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
@@ -47,6 +45,29 @@ class DirectKernel:
         from tatamu.engine.kernels import direct  # noqa: PLC0415  # Most programs compile nothing.
 
         return direct.build(self, target)
+
+
+@dataclass(frozen=True)
+class InterleavedKernel:
+    """What one compiled direct kernel is for where channels lie side by side, in source and result.
+
+    The register tile is ``rows`` pixels by up to ``vectors`` registers of result channels. Elements are
+    computed as they are stored.
+    """
+
+    element: ElementType
+    rows: int
+    vectors: int
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, target."""
+        return f"{self.element.name}_interleaved_{self.rows}x{self.vectors}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import interleaved  # noqa: PLC0415  # Most programs compile nothing.
+
+        return interleaved.build(self, target)
 
 
 @dataclass(frozen=True)

@@ -12,54 +12,29 @@ from llvmlite import ir
 from tatamu.engine.kernels.descriptions import STRETCH, DirectKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue
-from tatamu.engine.kernels.ir import I1, I64, Code, Int, Pointer
+from tatamu.engine.kernels.ir import I1, I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import TABLE_HEADER, Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
 from tatamu.engine.kernels.numbers import Numbers
-from tatamu.engine.kernels.packing import Job, channel_offset, define_pack_weights
+from tatamu.engine.kernels.packing import Job, channel_offset
 from tatamu.engine.kernels.slab import define_pack_slab
+from tatamu.engine.kernels.weights import define_pack_weights
 from tatamu.engine.target import Target
 
 
 def build(kernel: DirectKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
-    numbers = Numbers(kernel.element, target)
     module = module_for(target)
-    pack = _pack_task(kernel, module, numbers) if kernel.packs_weights else None
-    define_entry(module, kernel.name(target), _task(kernel, module, numbers), pack)
+    define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
     return module
 
 
-def _pack_task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
-    pack_weights = define_pack_weights(module, numbers, kernel.rows)
-
-    def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
-        panels = (job[Word.M] + (kernel.rows - 1)) // kernel.rows
-        group, panel = task // panels, task % panels
-        at = shared.of(numbers.computed) + task * _panel_size(kernel, job)
-        weight = arguments.second.of(numbers.stored) + group * job[Word.WEIGHT_G]
-        code.call(pack_weights, job.table, job.words, at, weight, panel * kernel.rows)
-
-    return pack
-
-
-def _panel_size(kernel: DirectKernel, job: Job) -> Int:
-    return job[Word.CHANNELS] * job[Word.PACKED_TAPS] * kernel.rows
-
-
 def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
-    width = kernel.vectors * numbers.lanes
-    multiply = [
-        define_table_microkernel(module, numbers, kernel.rows, v, width, packed=kernel.packs_weights)
-        for v in range(1, kernel.vectors + 1)
-    ]
+    multiply = _define_multiply_pixels(kernel, module, numbers)
     pack_slab = define_pack_slab(module, numbers, kernel.source_interleaved)
-    epilogue = define_epilogue(module, numbers, kernel.rows, width, kernel.target_interleaved)
-    item = numbers.element.compute_bytes
+    pack_weights = define_pack_weights(module, numbers, kernel.rows) if kernel.packs_weights else None
 
-    def task(
-        code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
-    ) -> None:
+    def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
         at = _Place.of(job, task)
         source = arguments.source.of(numbers.stored) + (
             at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G]
@@ -67,15 +42,13 @@ def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
         target = arguments.target.of(numbers.stored) + (
             at.image * job[Word.TARGET_N] + at.group * job[Word.TARGET_G] + job[Word.TARGET_BASE]
         )
-        first_bias = channel_offset(numbers, at.group * job[Word.M], job[Word.BIAS_C])
-        bias = arguments.bias.of(numbers.stored) + first_bias
-        row_bytes = job[Word.WEIGHT_M] * item
-        table = scratch.of(I64) + TABLE_HEADER
-        gathered = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
-        tiles = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
+        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
+        gathered, panels, biases = (
+            scratch.moved_bytes(job[word]).of(numbers.computed)
+            for word in (Word.SLAB_AT, Word.PANEL_AT, Word.BIAS_AT)
+        )
+        _read_biases(numbers, code, job, arguments, biases, at)
         channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
-        single = channels <= channel_block
-        tile_rows = (at.rows_end - at.row0 + (kernel.rows - 1)) // kernel.rows
         in_place = _in_place(kernel, code, numbers, job, at)
         with code.loop(0, channels, channel_block) as c0:
             present = (channels - c0).minimum(channel_block)
@@ -83,60 +56,116 @@ def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
             slab = Pointer(code, code.builder.select(in_place, there.raw, gathered.raw), numbers.computed)
             with code.when(code.builder.not_(in_place)):
                 _gather(code, job, pack_slab, gathered, source, scratch, at, c0, present)
-            count = _write_table(kernel, code, job, scratch.of(I64), present, in_place, item)
-            last = c0 + channel_block >= channels
-            first = code.select(c0.equals(0), 1, 0)
-            with code.loop(0, tile_rows) as r:
-                row = at.row0 + r * kernel.rows
-                present_rows = (at.rows_end - row).minimum(kernel.rows)
-                weights = _weights(kernel, numbers, job, arguments, shared, at.group, row, c0)
-                with code.loop(0, at.pixels, width) as pixel:
-                    wide = (at.pixels - pixel).minimum(width)
-                    registers = (wide + (numbers.lanes - 1)) // numbers.lanes
-                    number = code.select(single, 0, (pixel // width) * tile_rows + r)
-                    tile = tiles + number * (kernel.rows * width)
-                    for v, microkernel in enumerate(multiply, 1):
-                        with (
-                            code.when(registers.equals(v)),
-                            code.loop(0, count.maximum(1), STRETCH) as k,
-                        ):
-                            begin = code.select(k > 0, 0, first)
-                            stretch = (count - k).minimum(STRETCH)
-                            code.call(
-                                microkernel, weights, slab + pixel, table + k * 2, stretch, tile, begin,
-                                row_bytes, present_rows,
-                            )  # fmt: skip
-                    with code.when(last):
-                        code.call(
-                            epilogue, job.words, tile, target, bias, row, present_rows, pixel, wide,
-                            at.line0, at.column0,
-                        )  # fmt: skip
+            count = _write_table(kernel, code, job, scratch.of(I64), present, in_place)
+            if pack_weights is None:
+                weights = weight + (at.row0 * job[Word.WEIGHT_M] + c0 * job[Word.WEIGHT_C])
+            else:
+                weights = panels
+                with code.loop(at.row0, at.rows_end, kernel.rows) as row:
+                    panel = panels + (row - at.row0) * count
+                    code.call(pack_weights, job.table, job.words, panel, weight, row, c0, present)
+            with code.loop(0, at.pixels, kernel.vectors * numbers.lanes) as pixel:
+                code.call(
+                    multiply, job.words, scratch, slab, target, weights, count, c0, pixel, at.pixels,
+                    at.row0, at.rows_end, at.line0, at.column0,
+                )  # fmt: skip
 
     return task
 
 
-def _weights(
-    kernel: DirectKernel,
-    numbers: Numbers,
-    job: Job,
-    arguments: Arguments,
-    shared: Pointer,
-    group: Int,
-    row: Int,
-    c0: Int,
-) -> Pointer:
-    """The weights of a tile row from channel ``c0`` on."""
-    if not kernel.packs_weights:
-        place = group * job[Word.WEIGHT_G] + row * job[Word.WEIGHT_M] + c0 * job[Word.WEIGHT_C]
-        return arguments.second.of(numbers.computed) + place
-    panels = (job[Word.M] + (kernel.rows - 1)) // kernel.rows
-    panel = (group * panels + row // kernel.rows) * _panel_size(kernel, job)
-    return shared.of(numbers.computed) + (panel + c0 * job[Word.PACKED_TAPS] * kernel.rows)
+def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Multiply one tile's pixels by all weights of a task, and write what is finished.
+
+    Arguments: job, scratch, slab, target (of this image and group), weights (or panels) of the first row,
+    number of products, first channel, first pixel, pixels of the block, first row, end of the rows, first
+    result row and column of the block.
+    """
+    width = kernel.vectors * numbers.lanes
+    # Parts of complex results share a row and interleaved results a column: that is the epilogue's business.
+    stores = kernel.element.parts == 1 and not kernel.target_interleaved
+    multiply = [
+        define_table_microkernel(
+            module, numbers, kernel.rows, v, width, packed=kernel.packs_weights, stores=stores
+        )
+        for v in range(1, kernel.vectors + 1)
+    ]
+    epilogue = define_epilogue(module, numbers, kernel.rows, width, kernel.target_interleaved)
+    code = define(module, "multiply_pixels", [POINTER] * 5 + [I64] * 8)
+    job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
+    scratch = code.pointer(1, I8)
+    slab, target = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
+    weights = code.pointer(4, numbers.computed)
+    count, c0, pixel, pixels, row0, rows_end, line0, column0 = (code.argument(n) for n in range(5, 13))
+    biases, tiles = (
+        scratch.moved_bytes(job[word]).of(numbers.computed) for word in (Word.BIAS_AT, Word.TILES_AT)
+    )
+    row_step = count if kernel.packs_weights else job[Word.WEIGHT_M]
+    row_bytes = job[Word.WEIGHT_M] * numbers.element.compute_bytes
+    table = scratch.of(I64) + TABLE_HEADER
+    wide = (pixels - pixel).minimum(width)
+    registers = (wide + (numbers.lanes - 1)) // numbers.lanes
+    single = job[Word.CHANNELS] <= job[Word.CHANNEL_BLOCK]
+    last = c0 + job[Word.CHANNEL_BLOCK] >= job[Word.CHANNELS]
+    first_tile = code.select(
+        single, 0, (pixel // width) * ((rows_end - row0 + kernel.rows - 1) // kernel.rows)
+    )
+    tile_step = code.select(single, 0, width)
+    start, straight = _results(numbers, job, target, line0, column0, pixel, wide)
+    straight = code.both(last, straight) if stores else I1(0)
+    with code.loop(row0, rows_end, kernel.rows) as row:
+        present = (rows_end - row).minimum(kernel.rows)
+        tile = tiles + (first_tile * (kernel.rows * width) + (row - row0) * tile_step)
+        of_row = weights + (row - row0) * row_step
+        bias = biases + (row - row0)
+        for v, microkernel in enumerate(multiply, 1):
+            with code.when(registers.equals(v)), code.loop(0, count.maximum(1), STRETCH) as k:
+                where: tuple[Int | Pointer | ir.Value, ...] = ()
+                if stores:
+                    finished = code.both(straight, k + STRETCH >= count)
+                    results = (start + row * job[Word.TARGET_C]).raw
+                    chosen = code.builder.select(finished, results, code.zero(POINTER))
+                    where = (chosen, job[Word.TARGET_C], bias, wide)
+                code.call(
+                    microkernel, of_row, slab + pixel, table + k * 2, (count - k).minimum(STRETCH), tile,
+                    (c0 + k).equals(0), row_bytes, present, *where,
+                )  # fmt: skip
+        with code.when(code.both(last, code.builder.not_(straight))):
+            code.call(
+                epilogue, job.words, tile, target, bias, row, present, pixel, wide, line0, column0
+            )  # fmt: skip
+    code.done()
+    return code.function
+
+
+def _read_biases(
+    numbers: Numbers, code: Code, job: Job, arguments: Arguments, biases: Pointer, at: _Place
+) -> None:
+    """The biases of the rows of a task, one after another; zeros where there are none."""
+    bias = arguments.bias.of(numbers.stored)
+    first = at.group * job[Word.M] + at.row0
+    with code.either(job[Word.HAS_BIAS].equals(1)) as (given, absent):
+        with given, code.loop(0, at.rows_end - at.row0) as r:
+            biases.store(numbers.load(code, bias, channel_offset(numbers, first + r, job[Word.BIAS_C])), r)
+        with absent:
+            code.fill_zero(biases, at.rows_end - at.row0)
+
+
+def _results(
+    numbers: Numbers, job: Job, target: Pointer, line0: Int, column0: Int, pixel: Int, wide: Int
+) -> tuple[Pointer, ir.Value]:
+    """Where the results of a tile begin, and whether its pixels lie side by side there."""
+    code = job.code
+    line = pixel // job[Word.PERIOD]
+    column = pixel - line * job[Word.PERIOD]
+    straight = code.both(job[Word.TARGET_W].equals(1), column + wide <= job[Word.RUN])
+    if not numbers.target.masks:
+        straight = code.both(straight, (wide % numbers.lanes).equals(0))
+    return target + ((line0 + line) * job[Word.TARGET_H] + column0 + column), straight
 
 
 def _in_place(kernel: DirectKernel, code: Code, numbers: Numbers, job: Job, at: _Place) -> ir.Value:
     """Whether this block's pixels are read where they lie: none to convert, turn, pad or leave over."""
-    if kernel.packs_weights or kernel.source_interleaved:
+    if kernel.source_interleaved or numbers.stored != numbers.computed or kernel.element.parts > 1:
         return I1(0)
     whole = (at.columns % numbers.lanes).equals(0)
     return code.both(job[Word.IN_PLACE].equals(1), whole)
@@ -164,12 +193,13 @@ def _gather(
 
 
 def _write_table(
-    kernel: DirectKernel, code: Code, job: Job, scratch: Pointer, channels: Int, in_place: ir.Value, item: int
+    kernel: DirectKernel, code: Code, job: Job, scratch: Pointer, channels: Int, in_place: ir.Value
 ) -> Int:
     """List (weight, slab) byte offsets of every product, unless the list of the last block serves.
 
     Returns the number of pairs.
     """
+    item = kernel.element.compute_bytes
     products = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
     made_for = [
         Int(code, code.builder.ptrtoint(job.words.raw, I64)),
@@ -183,15 +213,13 @@ def _write_table(
         places = job.table + job[Word.WEIGHT_TAP_TABLE]
         across = code.select(in_place, job[Word.SOURCE_C], job[Word.PLANES] * job[Word.PLANE])
         with code.loop(0, channels) as c, code.loop(0, products) as t:
-            tap = job.table.read_index(job[Word.TAP_TABLE] + t)
-            if kernel.packs_weights:
-                weight = (c * job[Word.PACKED_TAPS] + tap) * kernel.rows
-            else:
-                weight = c * job[Word.WEIGHT_C] + places.read_index(tap)
+            number = c * products + t
+            weight = number * kernel.rows
+            if not kernel.packs_weights:
+                weight = c * job[Word.WEIGHT_C] + places.read_index(t)
             place = c * across + job.table.read_index(job[Word.PLACE_TABLE] + t)
-            number = (c * products + t) * 2
-            table.store((weight * item).value, number)
-            table.store((place * item).value, number + 1)
+            table.store((weight * item).value, number * 2)
+            table.store((place * item).value, number * 2 + 1)
     return channels * products
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job, channel_offset
@@ -36,32 +36,20 @@ def define_epilogue(
 ) -> ir.Function:
     """Write the tile ``tile[row][pixel]`` of finished sums to the results.
 
-    Arguments: job, tile, target (of this image and group), bias (of this group), first row, rows
+    Arguments: job, tile, target (of this image and group), biases (from the first row on), first row, rows
     present, first pixel within the block, pixels present, first result row and column of the block.
     """
     code = define(module, "epilogue", [POINTER] * 4 + [I64] * 6)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
-    tile, target, bias = (
-        code.pointer(1, numbers.computed),
-        code.pointer(2, numbers.stored),
-        code.pointer(3, numbers.stored),
-    )
+    tile, target = code.pointer(1, numbers.computed), code.pointer(2, numbers.stored)
+    biases = code.pointer(3, numbers.computed)
     row0, present, pixel0, pixels, line0, column0 = (code.argument(n) for n in range(4, 10))
     run, period = job[Word.RUN], job[Word.PERIOD]
     step, stride_c = job[Word.TARGET_W], job[Word.TARGET_C]
 
-    def bias_of(row: Int) -> ir.Value:
-        held = Variable(code, code.zero(numbers.computed))
-        with code.when(job[Word.HAS_BIAS].equals(1)):
-            held.set(numbers.load(code, bias, channel_offset(numbers, row, job[Word.BIAS_C])))
-        return held.get()
-
     if interleaved:
         block = code.stack(numbers.computed, rows * numbers.lanes)
-        biases = Variable(code, code.zero(ir.VectorType(numbers.computed, rows)))
-        for r in range(rows):
-            with code.when(code.index(r) < present):
-                biases.set(code.builder.insert_element(biases.get(), bias_of(row0 + r), ir.Constant(I64, r)))
+        bias = biases.load(0, rows)
 
     done = code.variable(0)
     with code.loop(pixel0 // period, (pixel0 + pixels + period - 1) // period) as line:
@@ -73,12 +61,12 @@ def define_epilogue(
         if not interleaved:
             with code.loop(0, present) as row:
                 at = start + channel_offset(numbers, row0 + row, stride_c)
-                _store_run(code, numbers, at, sums + row * width, bias_of(row0 + row), count, step)
+                _store_run(code, numbers, at, sums + row * width, biases.load(row), count, step)
         else:
             with code.loop(0, count, numbers.lanes) as x:
                 lines = [sums.load(x + r * width, numbers.lanes) for r in range(rows)]
                 for number, pixel in enumerate(transpose(code, lines)):
-                    block.store(code.add(pixel, biases.get()), number * rows)
+                    block.store(code.add(pixel, bias), number * rows)
                 with code.loop(0, (count - x).minimum(numbers.lanes)) as lane:
                     at = start + ((x + lane) * step + row0)
                     with code.either(present.equals(rows)) as (full, partial):

@@ -247,6 +247,10 @@ class Code:
         """``first if condition else second``."""
         return Int(self, self.builder.select(condition, self.index(first).value, self.index(second).value))
 
+    def is_null(self, pointer: Pointer) -> ir.Value:
+        """Whether a pointer is 0."""
+        return self.builder.icmp_unsigned("==", self.builder.ptrtoint(pointer.raw, I64), I64(0))
+
     def both(self, first: ir.Value, second: ir.Value) -> ir.Value:
         """Logical and, of conditions that may both be evaluated."""
         return self.builder.and_(first, second)
@@ -286,8 +290,10 @@ class Code:
 
     def lanes_between(self, begin: Int, end: Int, lanes: int) -> ir.Value:
         """A mask that is true for lanes from ``begin`` to before ``end``, clipped to the register."""
-        below = self.builder.not_(self._bits_below(begin, lanes).value)
-        return self._mask(Int(self, self.builder.and_(self._bits_below(end, lanes).value, below)), lanes)
+        numbers = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
+        low, high = (self.splat(self.builder.trunc(at.value, I32), lanes) for at in (begin, end))
+        reached = self.builder.icmp_signed(">=", numbers, low)
+        return self.builder.and_(reached, self.builder.icmp_signed("<", numbers, high))
 
     def _bits_below(self, count: Int, lanes: int) -> Int:
         kept = count.maximum(0).minimum(lanes)

@@ -55,6 +55,8 @@ class Word(IntEnum):
     GROUPS = auto()
     BLOCKS = auto()
     COLUMN_BLOCKS = auto()
+    PIXEL_BLOCK = auto()
+    """Pixels of a block that counts through all images (channels side by side)."""
     M_BLOCKS = auto()
     M_BLOCK = auto()
     # The source that is gathered into slabs.
@@ -108,8 +110,13 @@ class Word(IntEnum):
     ROW_TAPS = auto()
     TAPS_ACROSS = auto()
     """Column taps of each row tap."""
-    TAP_TABLE = auto()
-    """The weight's tap of each (row tap, column tap)."""
+    ROW_TAP_TABLE = auto()
+    """Source row minus result row times stride, of each row tap."""
+    VECTORS = auto()
+    """Registers of result channels that a tile is wide."""
+    TAPS_A_STRETCH = auto()
+    CHANNELS_A_STRETCH = auto()
+    """Taps and channels whose products are summed in registers at a time."""
     PLACE_TABLE = auto()
     """Where each (row tap, column tap) begins within a channel's slab."""
     # The grid of results.
@@ -131,15 +138,16 @@ class Word(IntEnum):
     HAS_BIAS = auto()
     BIAS_C = auto()
     # The second operand: weights, or for grad weight the gradient of the output.
-    PACKED_TAPS = auto()
     WEIGHT_TAP_TABLE = auto()
-    """Where each packed tap lies within a (row, channel) of the weight."""
+    """Where each (row tap, column tap) lies within a (row, channel) of the weight."""
     WEIGHT_G = auto()
     WEIGHT_M = auto()
     WEIGHT_C = auto()
     WEIGHT_NEGATED = auto()
     WEIGHT_CONTIGUOUS = auto()
-    """1 where (channel, tap) of one row of weights lie side by side."""
+    """1 where (channel, tap) of one row of the gradient of the weights lie side by side."""
+    WEIGHT_LINES = auto()
+    """Along what a row of weights is read: see `WeightLines`."""
     WEIGHT_PANEL = auto()
     """Elements from one panel of transformed weights to the next."""
     WEIGHT_PRODUCT = auto()
@@ -161,6 +169,12 @@ class Word(IntEnum):
     ROWS_AT = auto()
     SLAB_AT = auto()
     PANEL_AT = auto()
+    BIAS_AT = auto()
+    ADDRESSES_AT = auto()
+    RESULTS_AT = auto()
+    ZEROS_AT = auto()
+    ADDRESSES = auto()
+    """Addresses from the list of one tap to the next."""
     TILES_AT = auto()
     FLAGS_AT = auto()
     TAPS_AT = auto()
@@ -175,6 +189,17 @@ class RowMode(IntEnum):
     REFLECT = auto()
     REPLICATE = auto()
     CIRCULAR = auto()
+
+
+class WeightLines(IntEnum):
+    """What lies side by side in a row of weights, or is walked one by one."""
+
+    CHANNELS = 0
+    """The channels of a tap."""
+    TAPS = auto()
+    """The taps of a channel."""
+    BOTH = auto()
+    """(channel, tap), all of them."""
 
 
 class ColumnTap(IntEnum):

@@ -5,64 +5,135 @@ Panels, tables and the tile are drawn in `contract.md`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
+from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
 
 
-def _flush(
-    code: Code,
-    numbers: Numbers,
-    tile: Pointer,
-    first: ir.Value,
-    sums: list[Variable],
-    vectors: int,
-    width: int,
-) -> None:
-    """Add the sums to the tile, or begin it with them where ``first`` holds.
+class Sums:
+    """The register tile: ``rows`` x ``vectors`` registers, and the tile in memory they are added to.
 
-    Sums of sums: the rounding error grows with the root of a stretch, not of the whole reduction.
+    ``width`` is the row length of the tile in memory.
     """
-    for number, held in enumerate(sums):
-        place = (number // vectors) * width + (number % vectors) * numbers.lanes
-        before = code.builder.select(first, code.zero(numbers.vector), tile.load(place, numbers.lanes))
-        tile.store(code.add(before, held.get()), place)
+
+    def __init__(self, code: Code, numbers: Numbers, rows: int, vectors: int, width: int) -> None:
+        self.code, self.numbers = code, numbers
+        self.rows, self.vectors, self.width = rows, vectors, width
+        zero = code.zero(numbers.vector)
+        self._held = [[Variable(code, zero) for _ in range(vectors)] for _ in range(rows)]
+
+    def clear(self) -> None:
+        """Begin a new stretch of products."""
+        for held in self._all():
+            held.set(self.code.zero(self.numbers.vector))
+
+    def add_products(self, scalars: Sequence[Pointer], vectors: Pointer) -> None:
+        """Add each row's scalar times the registers that lie at ``vectors``."""
+        code, lanes = self.code, self.numbers.lanes
+        columns = [vectors.load(v * lanes, lanes) for v in range(self.vectors)]
+        for held, scalar in zip(self._held, scalars, strict=True):
+            splat = code.splat(scalar.load(), lanes)
+            for of_row, column in zip(held, columns, strict=True):
+                of_row.set(code.multiply_add(splat, column, of_row.get()))
+
+    def flush(self, tile: Pointer, first: ir.Value) -> None:
+        """Add the sums to the tile, or begin it with them where ``first`` holds.
+
+        Sums of sums: the rounding error grows with the root of a stretch, not of the whole reduction.
+        """
+        code, lanes = self.code, self.numbers.lanes
+        for held, place in zip(self._all(), self._places(), strict=True):
+            before = code.builder.select(first, code.zero(self.numbers.vector), tile.load(place, lanes))
+            tile.store(code.add(before, held.get()), place)
+
+    def add_tile(self, tile: Pointer, first: ir.Value) -> None:
+        """Add what the tile holds to the sums, unless they are the ``first``."""
+        with self.code.when(self.code.builder.not_(first)):
+            for held, place in zip(self._all(), self._places(), strict=True):
+                held.set(self.code.add(tile.load(place, self.numbers.lanes), held.get()))
+
+    def row(self, number: int) -> list[ir.Value]:
+        """The sums of a row."""
+        return [held.get() for held in self._held[number]]
+
+    def _all(self) -> list[Variable]:
+        return [held for row in self._held for held in row]
+
+    def _places(self) -> list[int]:
+        lanes = self.numbers.lanes
+        return [r * self.width + v * lanes for r in range(self.rows) for v in range(self.vectors)]
 
 
 def define_table_microkernel(
-    module: ir.Module, numbers: Numbers, rows: int, vectors: int, width: int, *, packed: bool
+    module: ir.Module,
+    numbers: Numbers,
+    rows: int,
+    vectors: int,
+    width: int,
+    *,
+    packed: bool,
+    stores: bool,
 ) -> ir.Function:
     """``tile[r][x] (+)= sum_k weights[r][table[k].a] * slab[table[k].b + x]``.
 
-    Arguments: weights, slab, table (pairs of byte offsets), number of pairs, tile, 1 if the tile starts
-    from zero, bytes from one row of weights to the next, rows present. ``rows`` x ``vectors`` registers
-    hold the sums; ``width`` is the tile's row length. ``packed`` weights are panels whose ``rows`` lie
-    side by side; others are read where they are, the last row present standing in for absent ones.
+    Arguments: weights, slab, table (pairs of byte offsets), number of pairs, tile, whether it starts from
+    zero, bytes from one row of weights to the next, rows present; and where the kernel ``stores``: results
+    (0: write the tile), elements from a row of results to the next, biases (one per row), pixels present.
+    ``width`` is the tile's row length. ``packed`` weights are panels whose ``rows`` lie side by side; others
+    are read where they are, the last row present standing in for absent ones.
     """
-    arguments = [POINTER, POINTER, POINTER, I64, POINTER, I64, I64, I64]
-    code = define(module, f"multiply_{rows}x{vectors}", arguments)
+    arguments = [POINTER, POINTER, POINTER, I64, POINTER, I1, I64, I64]
+    more = [POINTER, I64, POINTER, I64] if stores else []
+    code = define(module, f"multiply_{rows}x{vectors}", arguments + more)
     weights, slab = code.pointer(0, numbers.computed), code.pointer(1, numbers.computed)
     table, count = code.pointer(2, I64), code.argument(3)
-    tile, first = code.pointer(4, numbers.computed), code.argument(5).equals(1)
-    row_bytes, last_row = code.argument(6), code.argument(7) - 1
+    tile, first = code.pointer(4, numbers.computed), code.function.args[5]
+    row_bytes, present = code.argument(6), code.argument(7)
     if packed:
         lines = [weights + r for r in range(rows)]
     else:
-        lines = [weights.moved_bytes(last_row.minimum(r) * row_bytes) for r in range(rows)]
-    sums = [Variable(code, code.zero(numbers.vector)) for _ in range(rows * vectors)]
+        lines = [weights.moved_bytes((present - 1).minimum(r) * row_bytes) for r in range(rows)]
+    sums = Sums(code, numbers, rows, vectors, width)
     with code.loop(0, count) as k:
         a = table.read_index(k * 2)
-        b = slab.moved_bytes(table.read_index(k * 2 + 1))
-        columns = [b.load(v * numbers.lanes, numbers.lanes) for v in range(vectors)]
-        for r, line in enumerate(lines):
-            scalar = code.splat(line.moved_bytes(a).load(), numbers.lanes)
-            for v in range(vectors):
-                held = sums[r * vectors + v]
-                held.set(code.multiply_add(scalar, columns[v], held.get()))
-    _flush(code, numbers, tile, first, sums, vectors, width)
+        sums.add_products(
+            [line.moved_bytes(a) for line in lines], slab.moved_bytes(table.read_index(k * 2 + 1))
+        )
+    if not stores:
+        sums.flush(tile, first)
+    else:
+        results = code.pointer(8, numbers.stored)
+        with code.either(code.is_null(results)) as (waiting, finished):
+            with waiting:
+                sums.flush(tile, first)
+            with finished:
+                sums.add_tile(tile, first)
+                _store_rows(sums, results, code.argument(9), code.pointer(10, numbers.computed), present,
+                            code.argument(11))  # fmt: skip
     code.done()
     return code.function
+
+
+def _store_rows(
+    sums: Sums, results: Pointer, stride: Int, biases: Pointer, present: Int, pixels: Int
+) -> None:
+    """Add the biases to finished sums, round once and write them where they belong."""
+    code, numbers = sums.code, sums.numbers
+    last = (sums.vectors - 1) * numbers.lanes
+    mask = code.first_lanes(pixels - last, numbers.lanes) if numbers.target.masks else None
+    for r in range(sums.rows):
+        with code.when(code.index(r) < present):
+            bias = code.splat(biases.load(r), numbers.lanes)
+            for v, held in enumerate(sums.row(r)):
+                value = numbers.narrow(code, code.add(held, bias))
+                at = results + (stride * r + v * numbers.lanes)
+                if v == sums.vectors - 1 and mask is not None:
+                    code.masked_store(value, at, mask, numbers.lanes)
+                else:
+                    at.store(value)
 
 
 def define_streams_microkernel(
@@ -78,16 +149,10 @@ def define_streams_microkernel(
     panel, count = code.pointer(2, numbers.computed), code.argument(3)
     tile, first = code.pointer(4, numbers.computed), code.argument(5).equals(1)
     streams = [slab.moved_bytes(offsets.read_index(r)) for r in range(rows)]
-    sums = [Variable(code, code.zero(numbers.vector)) for _ in range(rows * vectors)]
+    sums = Sums(code, numbers, rows, vectors, width)
     with code.loop(0, count) as k:
-        b = panel + k * width
-        columns = [b.load(v * numbers.lanes, numbers.lanes) for v in range(vectors)]
-        for r in range(rows):
-            scalar = code.splat(streams[r].load(k), numbers.lanes)
-            for v in range(vectors):
-                held = sums[r * vectors + v]
-                held.set(code.multiply_add(scalar, columns[v], held.get()))
-    _flush(code, numbers, tile, first, sums, vectors, width)
+        sums.add_products([stream + k for stream in streams], panel + k * width)
+    sums.flush(tile, first)
     code.done()
     return code.function
 

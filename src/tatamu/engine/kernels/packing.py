@@ -88,56 +88,6 @@ def copy_run(
                 target.store(sign.apply(numbers.load(code, source, x * step), channel), x)
 
 
-def define_pack_weights(module: ir.Module, numbers: Numbers, rows: int) -> ir.Function:
-    """Write the panel of ``rows`` rows of weights: ``panel[channel][tap][row]``, zeros past the last row.
-
-    Arguments: table, job, panel, weight (of this group), first row. A complex weight becomes the
-    2 x 2 real matrix that multiplies by it.
-    """
-    code = define(module, "pack_weights", [POINTER] * 4 + [I64])
-    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    panel, weight = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
-    row0 = code.argument(4)
-    taps, stride_m, stride_c = job[Word.PACKED_TAPS], job[Word.WEIGHT_M], job[Word.WEIGHT_C]
-    places = job.table + job[Word.WEIGHT_TAP_TABLE]
-    parts = numbers.element.parts
-    present = (job[Word.M] - row0).minimum(rows)
-    length = job[Word.CHANNELS] * taps
-    with code.when(present < rows):
-        code.fill_zero(panel, length * rows)
-    begin = code.variable(0)
-    if parts == 1:
-        lanes = numbers.lanes
-        dense = code.both(present.equals(rows), job[Word.WEIGHT_CONTIGUOUS].equals(1))
-        with code.when(dense):
-            begin.become(length - length % lanes)
-        with code.loop(0, begin.now, lanes) as k:
-            lines = [numbers.load(code, weight, (row0 + r) * stride_m + k, lanes) for r in range(rows)]
-            for lane, line in enumerate(transpose(code, lines)):
-                panel.store(line, (k + lane) * rows)
-    with code.loop(begin.now, length) as k:
-        channel, tap = k // taps, k % taps
-        place = places.read_index(tap) + (channel // parts) * stride_c
-        if parts == 1:
-            side_by_side = code.both(stride_m.equals(1), present.equals(rows))
-            with code.either(side_by_side) as (together, apart):
-                with together:
-                    panel.store(numbers.load(code, weight, place + row0, rows), k * rows)
-                with apart, code.loop(0, present) as r:
-                    panel.store(numbers.load(code, weight, place + (row0 + r) * stride_m), k * rows + r)
-        else:
-            with code.loop(0, present) as r:
-                row = row0 + r
-                crossed = (row + channel) % 2
-                value = numbers.load(code, weight, place + (row // 2) * stride_m + crossed)
-                # Real row, imaginary column: -w_i. A conjugate weight turns both signs of w_i.
-                turned = (channel % 2 + job[Word.WEIGHT_NEGATED]) % 2
-                flip = (crossed * turned).equals(1)
-                panel.store(code.builder.select(flip, numbers.negate(code, value), value), k * rows + r)
-    code.done()
-    return code.function
-
-
 def define_pack_second(module: ir.Module, numbers: Numbers, width: int, interleaved: bool) -> ir.Function:
     """Write the panel ``panel[pixel][x]`` of ``width`` channels of the second operand, zeros past the last.
 

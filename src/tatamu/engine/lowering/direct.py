@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from tatamu.engine import taps
 from tatamu.engine.kernels.descriptions import DirectKernel
-from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
+from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, WeightLines, Word
+from tatamu.engine.lowering import interleaved as channels_last
 from tatamu.engine.lowering.common import (
     Lowered,
     Operand,
@@ -16,6 +17,7 @@ from tatamu.engine.lowering.common import (
     operand_words,
     scalars,
 )
+from tatamu.engine.lowering.sides import Side
 from tatamu.engine.plan import Plan, Work, plan_direct
 from tatamu.engine.slabs import Form, Slab, lay_out
 from tatamu.engine.spec import ElementType, Layout
@@ -23,22 +25,6 @@ from tatamu.engine.tables import Rows, Table, aligned, row_jobs
 from tatamu.engine.taps import AxisTaps
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
-
-
-@dataclass(frozen=True)
-class _Side:
-    """The roles of a direct pass: what is gathered, what is written, and how the weight is walked."""
-
-    source: Strides
-    target: Strides
-    channels: int
-    m: int
-    weight_g: int
-    weight_m: int
-    weight_c: int
-    source_conjugated: bool
-    weight_conjugated: bool
-    bias_stride: int | None
 
 
 def lower_forward(
@@ -54,7 +40,7 @@ def lower_forward(
     geometry = flattened(geometry, source, result)
     mode = geometry.padding_mode
     m = geometry.out_channels // geometry.groups
-    side = _Side(
+    side = Side(
         source.strides,
         result.strides,
         geometry.in_channels // geometry.groups,
@@ -94,7 +80,7 @@ def lower_grad_input(
     mode = geometry.padding_mode
     m = geometry.in_channels // geometry.groups
     channels = geometry.out_channels // geometry.groups
-    side = _Side(
+    side = Side(
         grad_output.strides,
         result.strides,
         channels,
@@ -147,13 +133,15 @@ def _lower_direct(
     geometry: Geometry,
     element: ElementType,
     target: Target,
-    side: _Side,
+    side: Side,
     taps_of_jobs: list[tuple[Rows, AxisTaps]],
     height: int,
     mode: RowMode,
     weight: Operand,
     interleaved: tuple[bool, bool],
 ) -> Lowered:
+    if channels_last.suits(element, target, side, taps_of_jobs, mode, interleaved):
+        return channels_last.lower(geometry, element, target, side, taps_of_jobs, height, weight)
     parts = element.parts
     channels, m = side.channels * parts, side.m * parts
     _, _, result_h, result_w = scalars(side.target, parts)
@@ -162,12 +150,12 @@ def _lower_direct(
     ]
     plans = [plan_direct(_work(geometry, job, channels, m), element, target) for job in jobs]
     # All jobs share one kernel: their tiles are the same, for they are cut by the channels.
-    kernel = DirectKernel(element, plans[0].rows, plans[0].vectors, *interleaved)
+    packs = _packs_weights(geometry, element, side, weight)
+    kernel = DirectKernel(element, plans[0].rows, plans[0].vectors, *interleaved, packs)
     table = Table(len(jobs))
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, parts),
         **operand_words("TARGET", side.target, side.m, parts),
-        **_weight_words(table, geometry, side, weight, parts),
         Word.SOURCE_NEGATED: int(side.source_conjugated),
         Word.IMAGES: geometry.batch,
         Word.GROUPS: geometry.groups,
@@ -178,6 +166,7 @@ def _lower_direct(
         Word.HAS_BIAS: int(side.bias_stride is not None),
         Word.BIAS_C: (side.bias_stride or 0) * parts,
     }
+    _, largest = max(zip(jobs, plans, strict=True), key=lambda it: it[0].rows.grid * it[0].columns.grid)
     first_task = operations = scratch = 0
     for number, (job, plan) in enumerate(zip(jobs, plans, strict=True)):
         slab = lay_out(
@@ -200,6 +189,7 @@ def _lower_direct(
             **shared_words,
             **slab.words,
             **room,
+            **_weight_words(table, job, side, weight, kernel),
             **_grid_words(job, plan, slab, scalars(side.target, parts)),
             Word.FIRST_TASK: first_task,
             Word.TASKS: tasks,
@@ -208,7 +198,6 @@ def _lower_direct(
             Word.M_BLOCKS: m_blocks,
             Word.M_BLOCK: plan.m_block,
             Word.CHANNEL_BLOCK: plan.channel_block,
-            Word.TAP_TABLE: table.append(_weight_taps(geometry, job)),
             Word.IN_PLACE: int(_reads_in_place(job, plan, side.source[3] * parts)),
         }
         table.set_job(number, words)
@@ -217,40 +206,46 @@ def _lower_direct(
         operations += (
             geometry.batch * geometry.groups * job.rows.grid * job.columns.grid * m * channels * tap_count
         )
-    panels = geometry.groups * -(-m // kernel.rows) if kernel.packs_weights else 0
-    packed_taps = geometry.rows.kernel * geometry.columns.kernel
-    shared = aligned(panels * channels * packed_taps * kernel.rows * element.compute_bytes)
     table.set_header(
-        JOBS=len(jobs),
-        TASKS=first_task,
-        GRAIN=grain(first_task, operations),
-        SHARED=shared,
-        SCRATCH=scratch,
-        PACK_TASKS=panels,
+        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
     )
-    return Lowered(kernel, table.words, shared, scratch, operations, plans[0].reason)
+    return Lowered(kernel, table.words, 0, scratch, operations, largest.reason)
 
 
-def _weight_taps(geometry: Geometry, job: _Job) -> list[int]:
-    """The weight's tap, counted through, of each (row tap, column tap)."""
-    return [i * geometry.columns.kernel + j for i, _ in job.rows.taps for j, _ in job.columns.taps]
+def _packs_weights(geometry: Geometry, element: ElementType, side: Side, weight: Operand) -> bool:
+    """Whether weights are packed: to convert them, or unless each row of them is one run in memory.
+
+    Rows of scattered weights fall into few sets of the cache, and drive one another out of it.
+    """
+    if element.parts > 1 or element.bits != element.compute_bits:
+        return True
+    kernel_h, kernel_w = geometry.kernel_size
+    _, _, step_h, step_w = weight.strides
+    dense = (kernel_w == 1 or step_w == 1) and (kernel_h == 1 or step_h == kernel_w)
+    return not dense or side.weight_c != kernel_h * kernel_w
 
 
 def _weight_words(
-    table: Table, geometry: Geometry, side: _Side, weight: Operand, parts: int
+    table: Table, job: _Job, side: Side, weight: Operand, kernel: DirectKernel
 ) -> dict[Word, int]:
-    kernel_h, kernel_w = geometry.kernel_size
+    """Where the weights of a job's taps lie, and along what they are read."""
+    parts = kernel.element.parts
     _, _, step_h, step_w = scalars(weight.strides, parts)
-    places = [i * step_h + j * step_w for i in range(kernel_h) for j in range(kernel_w)]
-    contiguous = side.weight_c == len(places) and places == list(range(len(places)))
+    places = [i * step_h + j * step_w for i, _ in job.rows.taps for j, _ in job.columns.taps]
+    side_by_side = places == list(range(places[0], places[0] + len(places))) if places else False
+    if not side_by_side or side.weight_m == 1 or (side.weight_c == 1 and len(places) > 1):
+        lines = WeightLines.CHANNELS
+    elif side.weight_c == len(places):
+        lines = WeightLines.BOTH
+    else:
+        lines = WeightLines.TAPS if len(places) >= kernel.rows else WeightLines.CHANNELS
     return {
-        Word.PACKED_TAPS: len(places),
         Word.WEIGHT_TAP_TABLE: table.append(places),
         Word.WEIGHT_G: side.weight_g * parts,
         Word.WEIGHT_M: side.weight_m * parts,
         Word.WEIGHT_C: side.weight_c * parts,
         Word.WEIGHT_NEGATED: int(side.weight_conjugated),
-        Word.WEIGHT_CONTIGUOUS: int(contiguous),
+        Word.WEIGHT_LINES: lines,
     }
 
 
@@ -263,15 +258,24 @@ def _scratch_words(
     slab_channels = plan.channel_block
     if kernel.source_interleaved:  # They are turned a whole register at a time.
         slab_channels = -(-slab_channels // lanes) * lanes
-    tiles = 1
-    if plan.channel_block < channels:
-        tiles = -(-slab.pixels // width) * -(-plan.m_block // kernel.rows)
-    rows_at = aligned(8 * TABLE_HEADER + 16 * plan.channel_block * tap_count)
-    slab_at = rows_at + aligned(8 * slab.words[Word.SLOTS])
-    tiles_at = slab_at + aligned((slab_channels * slab.channel_items + width + lanes) * item)
-    # A whole register is read where a line of results begins within the last one of a tile.
-    end = tiles_at + aligned((tiles * kernel.rows * width + lanes) * item)
-    return {Word.ROWS_AT: rows_at, Word.SLAB_AT: slab_at, Word.TILES_AT: tiles_at}, end
+    single = plan.channel_block >= channels
+    pixel_tiles = -(-slab.pixels // width)
+    tile_rows = -(-plan.m_block // kernel.rows)
+    products = plan.channel_block * tap_count
+    sizes = (
+        (Word.ROWS_AT, 8 * slab.words[Word.SLOTS]),
+        (Word.BIAS_AT, tile_rows * kernel.rows * item),
+        (Word.PANEL_AT, tile_rows * products * kernel.rows * item if kernel.packs_weights else 0),
+        (Word.SLAB_AT, (slab_channels * slab.channel_items + width + lanes) * item),
+        # A whole register is read where a line of results begins within the last one of a tile.
+        (Word.TILES_AT, ((1 if single else pixel_tiles * tile_rows) * kernel.rows * width + lanes) * item),
+    )
+    words = {}
+    end = aligned(8 * TABLE_HEADER + 16 * products)
+    for word, size in sizes:
+        words[word] = end
+        end += aligned(size)
+    return words, end
 
 
 def _grid_words(job: _Job, plan: Plan, slab: Slab, result: Strides) -> dict[Word, int]:
@@ -318,6 +322,7 @@ def _work(geometry: Geometry, job: _Job, channels: int, m: int) -> Work:
         column_taps=len(job.columns.taps),
         row_span=max(down) - min(down) + 1,
         stride_h=job.rows.stride,
+        stride_w=job.columns.stride,
         gap=gap if gappable else None,
         images_follow=job.counts_through(),
     )

@@ -43,6 +43,7 @@ def lower_grad_weight(
         kernel_w,
         span,
         rows.stride,
+        columns.stride,
         None,
         False,
     )

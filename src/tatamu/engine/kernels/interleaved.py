@@ -1,0 +1,241 @@
+"""Direct convolution where channels lie side by side: a register holds result channels, not pixels.
+
+results[pixel][m] = sum over (tap, channel) of source[pixel + tap][channel] * panel[tap, channel][m]
+
+The source is read where it lies, through a list of addresses for each tap (an indirection buffer: M. Dukhan,
+"The Indirect Convolution Algorithm", 2019), in which a line of zeros stands for padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
+from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.job import ColumnTap, Word
+from tatamu.engine.kernels.microkernel import Sums
+from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.weights import define_pack_columns
+from tatamu.engine.target import Target
+
+_ADDRESSES = 8
+"""Written at a time: a list may be overrun by as many, less one."""
+
+
+def build(kernel: InterleavedKernel, target: Target) -> ir.Module:
+    """The kernel as IR."""
+    module = module_for(target)
+    define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
+    return module
+
+
+def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers) -> Task:
+    list_sources = _define_list_sources(module, numbers)
+    multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
+    pack = define_pack_columns(module, numbers)
+
+    def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
+        at = _Place.of(job, task)
+        source = arguments.source.of(numbers.stored) + at.group * job[Word.SOURCE_G]
+        target = arguments.target.of(numbers.stored) + (at.group * job[Word.TARGET_G] + job[Word.TARGET_BASE])
+        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
+        panel, biases = (
+            scratch.moved_bytes(job[word]).of(numbers.computed) for word in (Word.PANEL_AT, Word.BIAS_AT)
+        )
+        code.call(list_sources, job.table, job.words, scratch, source, target, at.pixel0, at.pixels)
+        _read_biases(numbers, code, job, arguments, biases, at)
+        channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
+        width = job[Word.VECTORS] * numbers.lanes
+        with code.loop(at.m0, at.m_end, width) as m, code.loop(0, channels, channel_block) as c0:
+            across = (at.m_end - m).minimum(width)
+            vectors = (across + (numbers.lanes - 1)) // numbers.lanes
+            present = (channels - c0).minimum(channel_block)
+            code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
+            for v, microkernel in enumerate(multiply, 1):
+                with code.when(vectors.equals(v)):
+                    of_channels = biases + (m - at.m0)
+                    code.call(
+                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels
+                    )  # fmt: skip
+
+    return task
+
+
+def _read_biases(
+    numbers: Numbers, code: Code, job: Job, arguments: Arguments, biases: Pointer, at: _Place
+) -> None:
+    """The biases of a task's channels, one after another; zeros where there are none."""
+    bias = arguments.bias.of(numbers.stored)
+    first = at.group * job[Word.M] + at.m0
+    with code.either(job[Word.HAS_BIAS].equals(1)) as (given, absent):
+        with given, code.loop(0, at.m_end - at.m0) as m:
+            biases.store(numbers.load(code, bias, (first + m) * job[Word.BIAS_C]), m)
+        with absent:
+            code.fill_zero(biases, at.m_end - at.m0)
+
+
+def _define_multiply(
+    kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, vectors: int
+) -> ir.Function:
+    """Tiles of ``vectors`` registers of result channels, for all pixels of a task.
+
+    Arguments: job, scratch, first channel, channels, pixels, first result channel, result channels,
+    biases (from that channel on).
+    """
+    code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 2 + [I64] * 5 + [POINTER])
+    job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
+    scratch, biases = code.pointer(1, I8), code.pointer(7, numbers.computed)
+    c0, channels, pixels, m, across = (code.argument(n) for n in range(2, 7))
+    addresses, results, panel, tiles = (
+        scratch.moved_bytes(job[word])
+        for word in (Word.ADDRESSES_AT, Word.RESULTS_AT, Word.PANEL_AT, Word.TILES_AT)
+    )
+    panel = panel.of(numbers.computed)
+    taps, pitch = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS], job[Word.ADDRESSES]
+    taps_at_once, channels_at_once = job[Word.TAPS_A_STRETCH], job[Word.CHANNELS_A_STRETCH]
+    width = vectors * numbers.lanes
+    # Tiles wait for the next block of channels; where there is none, all use the same place.
+    tile_step = code.select(job[Word.CHANNELS] <= job[Word.CHANNEL_BLOCK], 0, width)
+    sums = Sums(code, numbers, kernel.rows, vectors, width)
+    with code.loop(0, pixels, kernel.rows) as pixel:
+        tile = tiles.of(numbers.computed) + pixel * tile_step
+        with (
+            code.loop(0, taps.maximum(1), taps_at_once) as t,
+            code.loop(0, channels, channels_at_once) as c,
+        ):
+            t_end, c_end = (t + taps_at_once).minimum(taps), (c + channels_at_once).minimum(channels)
+            sums.clear()
+            with code.loop(t, t_end) as tap:
+                found = addresses.of(POINTER) + (tap * pitch + pixel)
+                lines = [Pointer(code, found.load(r), numbers.computed) + c0 for r in range(kernel.rows)]
+                of_tap = panel + tap * channels * width
+                with code.loop(c, c_end) as k:
+                    sums.add_products([line + k for line in lines], of_tap + k * width)
+            first = code.both(t.equals(0), (c0 + c).equals(0))
+            finished = code.both(c0 + c_end >= job[Word.CHANNELS], t_end >= taps)
+            with code.either(finished) as (done, waiting):
+                with done:
+                    sums.add_tile(tile, first)
+                    present = (pixels - pixel).minimum(kernel.rows)
+                    _store_pixels(sums, results.of(POINTER) + pixel, m, biases, present, across)
+                with waiting:
+                    sums.flush(tile, first)
+    code.done()
+    return code.function
+
+
+def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present: Int, across: Int) -> None:
+    """Add the biases to finished sums and write each pixel where its address says."""
+    code, numbers = sums.code, sums.numbers
+    lanes = numbers.lanes
+    last = (sums.vectors - 1) * lanes
+    bias = [biases.load(v * lanes, lanes) for v in range(sums.vectors)]
+    mask = code.first_lanes(across - last, lanes) if numbers.target.masks else None
+    rest = code.stack(numbers.computed, lanes) if mask is None else None
+    for r in range(sums.rows):
+        with code.when(code.index(r) < present):
+            at = Pointer(code, results.load(r), numbers.stored) + m
+            values = [code.add(held, of_channel) for held, of_channel in zip(sums.row(r), bias, strict=True)]
+            for v, value in enumerate(values[:-1]):
+                at.store(value, v * lanes)
+            if rest is None:
+                code.masked_store(values[-1], at + last, mask, lanes)
+                continue
+            with code.either(across.equals(last + lanes)) as (full, partial):
+                with full:
+                    at.store(values[-1], last)
+                with partial:
+                    rest.store(values[-1])
+                    with code.loop(last, across) as x:
+                        at.store(rest.load(x - last), x)
+
+
+def _define_list_sources(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """List where each pixel of a block is read for each tap, and where it is written.
+
+    Arguments: table, job, scratch, source, target (of this group), first pixel, number of pixels. Pixels
+    count through all images. A list ends with addresses of zeros, for the rows that a tile has too many.
+    """
+    code = define(module, "list_sources", [POINTER] * 5 + [I64] * 2)
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    scratch = code.pointer(2, I8)
+    source, target = code.pointer(3, numbers.stored), code.pointer(4, numbers.stored)
+    pixel0, pixels = code.argument(5), code.argument(6)
+    item = numbers.element.item_bytes
+    addresses, results = (
+        scratch.moved_bytes(job[word]).of(I64) for word in (Word.ADDRESSES_AT, Word.RESULTS_AT)
+    )
+    zeros = scratch.moved_bytes(job[Word.ZEROS_AT])
+    code.fill_zero(zeros.of(numbers.computed), job[Word.CHANNELS])
+    nothing = code.splat(code.builder.ptrtoint(zeros.raw, I64), _ADDRESSES)
+    numbers_from_0 = ir.Constant(ir.VectorType(I64, _ADDRESSES), list(range(_ADDRESSES)))
+
+    def progression(start: Int, step: Int) -> ir.Value:
+        steps = code.builder.mul(code.splat(step.value, _ADDRESSES), numbers_from_0)
+        return code.builder.add(code.splat(start.value, _ADDRESSES), steps)
+
+    grid_h, grid_w = job[Word.GRID_H], job[Word.GRID_W]
+    done = code.variable(0)
+    x0, line = code.variable(pixel0 % grid_w), code.variable(pixel0 // grid_w)
+    row_taps, column_taps = job[Word.ROW_TAPS], job[Word.TAPS_ACROSS]
+    with code.repeat_while(lambda: done.now < pixels):
+        x, at = x0.now, done.now
+        image, y = line.now // grid_h, line.now % grid_h
+        run = (grid_w - x).minimum(pixels - at)
+        first = target + (image * job[Word.TARGET_N] + y * job[Word.TARGET_H] + x * job[Word.TARGET_W])
+        place, step = Int(code, code.builder.ptrtoint(first.raw, I64)), job[Word.TARGET_W] * item
+        with code.loop(0, run, _ADDRESSES) as q:
+            results.store(progression(place + q * step, step), at + q)
+        step = job[Word.SOURCE_W] * job[Word.STRIDE_W] * item
+        with code.loop(0, row_taps) as i:
+            row = y * job[Word.STRIDE_H] + job.table.read_index(job[Word.ROW_TAP_TABLE] + i)
+            inside = code.both(row >= 0, row < job[Word.HEIGHT])
+            begin = source + (image * job[Word.SOURCE_N] + row * job[Word.SOURCE_H])
+            with code.loop(0, column_taps) as j:
+                tap = job.table + (job[Word.COLUMN_TAP_TABLE] + j * ColumnTap.LENGTH)
+                low = code.select(inside, tap.read_index(ColumnTap.LOW), run)
+                high = code.select(inside, tap.read_index(ColumnTap.HIGH), 0)
+                offset = x * job[Word.STRIDE_W] + tap.read_index(ColumnTap.OFFSET)
+                place = Int(code, code.builder.ptrtoint((begin + offset * job[Word.SOURCE_W]).raw, I64))
+                found = addresses + ((i * column_taps + j) * job[Word.ADDRESSES] + at)
+                with code.loop(0, run, _ADDRESSES) as q:
+                    kept = code.lanes_between(low - x - q, high - x - q, _ADDRESSES)
+                    listed = progression(place + q * step, step)
+                    found.store(code.builder.select(kept, listed, nothing), q)
+        done.become(at + run)
+        x0.become(0)
+        line.become(line.now + 1)
+    with code.loop(0, row_taps * column_taps) as t:
+        addresses.store(nothing, t * job[Word.ADDRESSES] + pixels)
+    code.done()
+    return code.function
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a task computes: a group, a block of its result channels, a block of pixels."""
+
+    group: Int
+    m0: Int
+    m_end: Int
+    pixel0: Int
+    pixels: Int
+
+    @staticmethod
+    def of(job: Job, task: Int) -> _Place:
+        """The task of a number: result channels vary fastest, then pixels, then groups."""
+        m0 = (task % job[Word.M_BLOCKS]) * job[Word.M_BLOCK]
+        task = task // job[Word.M_BLOCKS]
+        pixel0 = (task % job[Word.BLOCKS]) * job[Word.PIXEL_BLOCK]
+        all_pixels = job[Word.IMAGES] * job[Word.GRID_H] * job[Word.GRID_W]
+        return _Place(
+            group=task // job[Word.BLOCKS],
+            m0=m0,
+            m_end=(m0 + job[Word.M_BLOCK]).minimum(job[Word.M]),
+            pixel0=pixel0,
+            pixels=(all_pixels - pixel0).minimum(job[Word.PIXEL_BLOCK]),
+        )

@@ -1,0 +1,165 @@
+"""Forward and grad input where channels lie side by side → the interleaved kernel."""
+
+from __future__ import annotations
+
+from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
+from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.sides import Side
+from tatamu.engine.plan import InterleavedPlan, plan_interleaved, tiles
+from tatamu.engine.spec import ElementType
+from tatamu.engine.tables import Rows, Table, aligned
+from tatamu.engine.taps import AxisTaps
+from tatamu.engine.target import Target
+from tatamu.geometry import Geometry
+
+_ADDRESS = 8
+_OVERRUN = 8
+"""Addresses that a list may be overrun by."""
+
+
+def suits(
+    element: ElementType,
+    target: Target,
+    side: Side,
+    jobs: list[tuple[Rows, AxisTaps]],
+    mode: RowMode,
+    interleaved: tuple[bool, bool],
+) -> bool:
+    """Whether the interleaved kernel computes this: elements as stored, padding by zeros, full registers."""
+    as_stored = element.parts == 1 and element.bits == element.compute_bits
+    lanes = target.lanes(element.compute_bytes)
+    filled = -(-side.m // lanes) * lanes * 3 <= 4 * side.m
+    plain = mode is RowMode.ZEROS and not any(columns.listed for _, columns in jobs)
+    return all(interleaved) and as_stored and filled and plain
+
+
+def lower(
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    side: Side,
+    jobs: list[tuple[Rows, AxisTaps]],
+    height: int,
+    weight: Operand,
+) -> Lowered:
+    """The pass; its arguments are those of the direct kernel."""
+    rows = max(tiles(target))
+    kernel = InterleavedKernel(element, rows, tiles(target)[rows])
+    table = Table(len(jobs))
+    shared_words = {
+        **operand_words("SOURCE", side.source, side.channels, 1),
+        **operand_words("TARGET", side.target, side.m, 1),
+        Word.IMAGES: geometry.batch,
+        Word.GROUPS: geometry.groups,
+        Word.M: side.m,
+        Word.HEIGHT: height,
+        Word.HAS_BIAS: int(side.bias_stride is not None),
+        Word.BIAS_C: side.bias_stride or 0,
+        Word.WEIGHT_G: side.weight_g,
+        Word.WEIGHT_M: side.weight_m,
+        Word.WEIGHT_C: side.weight_c,
+    }
+    first_task = operations = scratch = 0
+    most, reason = 0, ""
+    for number, (down, across) in enumerate(jobs):
+        channels, columns, places = _joined(geometry, side, down, across, weight)
+        pixels = geometry.batch * down.grid * across.grid
+        plan = plan_interleaved(
+            pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target
+        )
+        if pixels > most:
+            most, reason = pixels, plan.reason
+        blocks, m_blocks = -(-pixels // plan.pixel_block), -(-side.m // plan.m_block)
+        tasks = geometry.groups * blocks * m_blocks
+        room, scratch_of_job = _scratch_words(kernel, target, plan, len(places), channels)
+        _, _, target_h, target_w = side.target
+        table.set_job(number, {
+            **shared_words,
+            **room,
+            Word.FIRST_TASK: first_task,
+            Word.TASKS: tasks,
+            Word.BLOCKS: blocks,
+            Word.PIXEL_BLOCK: plan.pixel_block,
+            Word.M_BLOCKS: m_blocks,
+            Word.M_BLOCK: plan.m_block,
+            Word.VECTORS: plan.vectors,
+            Word.CHANNELS: channels,
+            Word.CHANNEL_BLOCK: plan.channel_block,
+            Word.TAPS_A_STRETCH: plan.taps_a_stretch,
+            Word.CHANNELS_A_STRETCH: plan.channels_a_stretch,
+            Word.STRIDE_H: down.stride,
+            Word.STRIDE_W: across.stride,
+            Word.ROW_TAPS: len(down.taps),
+            Word.ROW_TAP_TABLE: table.append([offset for _, offset in down.taps]),
+            Word.TAPS_ACROSS: len(columns) // 4,
+            Word.COLUMN_TAP_TABLE: table.append(columns),
+            Word.WEIGHT_TAP_TABLE: table.append(places),
+            Word.GRID_H: down.grid,
+            Word.GRID_W: across.grid,
+            Word.TARGET_BASE: down.first * target_h + across.first * target_w,
+            Word.TARGET_H: target_h * down.step,
+            Word.TARGET_W: target_w * across.step,
+        })  # fmt: skip
+        first_task += tasks
+        scratch = max(scratch, scratch_of_job)
+        operations += pixels * geometry.groups * side.m * channels * len(places)
+    table.set_header(
+        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
+    )
+    return Lowered(kernel, table.words, 0, scratch, operations, reason)
+
+
+def _joined(
+    geometry: Geometry, side: Side, rows: Rows, columns: AxisTaps, weight: Operand
+) -> tuple[int, list[int], list[int]]:
+    """Channels, column taps as the kernel reads them, and where each tap lies in the weight.
+
+    Column taps that read neighbouring pixels, all inside the source, are one tap with the channels of all,
+    where both operands have those side by side.
+    """
+    _, _, step_h, step_w = weight.strides
+    taps = columns.taps
+    insides = [columns.inside(offset) for _, offset in taps]
+    count, (from_weight, from_source) = len(taps), taps[0] if taps else (0, 0)
+    joinable = (
+        count > 1
+        and geometry.groups == 1
+        and side.source[3] == side.channels == step_w
+        and side.weight_c == 1
+        and all(inside == (0, columns.grid) for inside in insides)
+        and all(tap == (from_weight + n, from_source + n) for n, tap in enumerate(taps))
+    )
+    if joinable:
+        taps, insides = taps[:1], insides[:1]
+    entries = [
+        word
+        for (_, offset), (low, high) in zip(taps, insides, strict=True)
+        for word in (offset, low, high, 0)
+    ]
+    places = [i * step_h + j * step_w for i, _ in rows.taps for j, _ in taps]
+    return side.channels * (count if joinable else 1), entries, places
+
+
+def _scratch_words(
+    kernel: InterleavedKernel, target: Target, plan: InterleavedPlan, taps: int, channels: int
+) -> tuple[dict[Word, int], int]:
+    """Where the parts of a thread's scratch begin, and how many bytes it has."""
+    lanes, item = target.lanes(kernel.element.compute_bytes), kernel.element.compute_bytes
+    width = plan.vectors * lanes
+    addresses = plan.pixel_block + _OVERRUN
+    waiting = plan.pixel_block + kernel.rows if plan.channel_block < channels else kernel.rows
+    sizes = (
+        (Word.ADDRESSES_AT, taps * addresses * _ADDRESS),
+        (Word.RESULTS_AT, addresses * _ADDRESS),
+        (Word.ZEROS_AT, channels * item),
+        (Word.BIAS_AT, (plan.m_block + width) * item),
+        (Word.PANEL_AT, taps * plan.channel_block * width * item),
+        (Word.TILES_AT, waiting * kernel.vectors * lanes * item),
+    )
+    words = {Word.ADDRESSES: addresses}
+    end = aligned(8 * TABLE_HEADER)
+    for word, size in sizes:
+        words[word] = end
+        end += aligned(size)
+    return words, end
