@@ -28,6 +28,11 @@ _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 4
 
 
+def waiting(tasks: int) -> float:
+    """What a call costs, relative to its work, where its tasks are too few to be shared evenly."""
+    return max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+
+
 @dataclass(frozen=True)
 class Work:
     """The shape of one job: results of ``m`` channels on a grid, from ``channels`` channels and some taps."""
@@ -146,8 +151,7 @@ def _cuts(
         steps = across * _step_cycles(rows, vectors) + (_step_cycles(rows, rest) if rest else 0)
         row_cycles = _COPY_CYCLES * (1 + -(-(work.grid_w + extra) // lanes))
         packing = parts * copies * images * slots * row_cycles
-        waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        cycles = (packing + panels * taps * steps + weight_cycles) * waiting / (images * block_h)
+        cycles = (packing + panels * taps * steps + weight_cycles) * waiting(tasks) / (images * block_h)
         return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)
 
     most_parts = max(1, work.m // _ROWS_AT_LEAST)
@@ -191,8 +195,8 @@ def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
     m_block = best.m_block
     # Sums wait in memory between channel blocks: they should stay in L2.
     if channel_block < work.channels:
-        waiting = best.images * best.block_h * block_w * item
-        m_block = min(m_block, max(1, target.l2_bytes // 3 // waiting // rows) * rows)
+        tile_bytes = best.images * best.block_h * block_w * item
+        m_block = min(m_block, max(1, target.l2_bytes // 3 // tile_bytes // rows) * rows)
     block = f"{best.images}x{best.block_h}x{block_w}"
     reason = (
         f"direct: {rows}x{vectors} tile for {work.m} channels; {form.value} slabs of {channel_block} of"

@@ -81,6 +81,34 @@ class GradWeightKernel:
         return grad_weight.build(self, target)
 
 
+DEPTHWISE_TILES = ((14, 12), (7, 5), (4, 3), (2, 1))
+"""Depthwise results of a register tile, and from how many left on it is taken; surplus ones are dropped."""
+
+
+@dataclass(frozen=True)
+class DepthwiseKernel:
+    """What one compiled depthwise kernel is for: forward and grad input, lanes are channels.
+
+    ``stride`` is that of the columns, or 0 for one that the table gives.
+    """
+
+    element: ElementType
+    stride: int
+    source_interleaved: bool
+    target_interleaved: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, stride, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
+        return f"{self.element.name}_depthwise_s{self.stride or 'n'}_{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import depthwise  # noqa: PLC0415  # Most programs compile nothing.
+
+        return depthwise.build(self, target)
+
+
 @dataclass(frozen=True)
 class ChannelSumsKernel:
     """What one compiled kernel is for: an element type, and whether channels lie side by side."""

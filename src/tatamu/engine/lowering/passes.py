@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, grad_weight
+from tatamu.engine.lowering import depthwise, direct, grad_weight
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -19,6 +19,8 @@ def lower_forward(
     result: Operand,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    if depthwise.serves(geometry, element, target):
+        return depthwise.lower_forward(geometry, element, target, source, weight, bias_stride, result)
     return direct.lower_forward(geometry, element, target, source, weight, bias_stride, result)
 
 
@@ -31,6 +33,8 @@ def lower_grad_input(
     result: Operand,
 ) -> Lowered:
     """The gradient of the input."""
+    if depthwise.serves_grad_input(geometry, element, target):
+        return depthwise.lower_grad_input(geometry, element, target, grad_output, weight, result)
     return direct.lower_grad_input(geometry, element, target, grad_output, weight, result)
 
 

@@ -1,0 +1,208 @@
+"""Depthwise convolution, forward and grad input: the lanes of a register are channels.
+
+result[pixel][lane] = bias[lane] + sum over taps of weight[tap][lane] * slab[pixel * stride + tap][lane]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.channel_slab import ChannelWriter, define_pack_channels
+from tatamu.engine.kernels.channel_store import define_store_planes
+from tatamu.engine.kernels.depthwise_line import define_multiply_line
+from tatamu.engine.kernels.descriptions import DepthwiseKernel
+from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.job import TapPhase, Word
+from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.packing import Job
+from tatamu.engine.target import Target
+
+
+def build(kernel: DepthwiseKernel, target: Target) -> ir.Module:
+    """The kernel as IR."""
+    numbers = Numbers(kernel.element, target)
+    module = module_for(target)
+    pack = _pack_task(module, numbers)
+    define_entry(module, kernel.name(target), _task(kernel, module, numbers), pack)
+    return module
+
+
+def _panel_items(job: Job, lanes: int) -> Int:
+    """Of one block of channels: the bias, then the weights, tap by tap in their own order."""
+    return (job[Word.PACKED_TAPS] + 1) * lanes
+
+
+def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
+    """Each task writes the panel of a block of channels: ``bias[lane]``, then ``weight[lane][tap]`` by taps."""
+    code = define(module, "pack_panel", [POINTER] * 5 + [I64])
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    panel = code.pointer(2, numbers.computed)
+    weight, bias = code.pointer(3, numbers.stored), code.pointer(4, numbers.stored)
+    present = code.argument(5)
+    panel.store(code.zero(numbers.vector))
+    with code.when(job[Word.HAS_BIAS].equals(1)), code.loop(0, present) as lane:
+        panel.store(numbers.load(code, bias, lane * job[Word.BIAS_C]), lane)
+    dense = code.select(job[Word.WEIGHT_CONTIGUOUS].equals(1), 1, 0)
+    writer = ChannelWriter(code, numbers, present, job[Word.WEIGHT_M], dense)
+    taps = panel + numbers.lanes
+    with code.either(dense.equals(1)) as (contiguous, scattered):
+        with contiguous:
+            writer.planar(taps, weight, job[Word.PACKED_TAPS])
+        with scattered, code.loop(0, job[Word.PACKED_TAPS]) as tap:
+            place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
+            writer.pixel(taps + tap * numbers.lanes, weight + place)
+    code.done()
+    write = code.function
+
+    def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
+        c0 = task * numbers.lanes
+        present = (job[Word.CHANNELS] - c0).minimum(numbers.lanes)
+        code.call(
+            write, job.table, job.words,
+            shared.of(numbers.computed) + task * _panel_items(job, numbers.lanes),
+            arguments.second.of(numbers.stored) + c0 * job[Word.WEIGHT_M],
+            arguments.bias.of(numbers.stored) + c0 * job[Word.BIAS_C],
+            present,
+        )  # fmt: skip
+
+    return pack
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a task computes: an image, a block of channels and a block of results."""
+
+    image: Int
+    channel: Int
+    present: Int
+    line0: Int
+    column0: Int
+    lines: Int
+    columns: Int
+
+    @staticmethod
+    def of(job: Job, task: Int, channels_first: bool) -> _Place:
+        """The task of a number: what lies side by side in memory varies fastest."""
+        channel_blocks = (job[Word.CHANNELS] + job[Word.CHANNEL_BLOCK] - 1) // job[Word.CHANNEL_BLOCK]
+        if channels_first:
+            channel_block, task = task % channel_blocks, task // channel_blocks
+            block, image = task % job[Word.BLOCKS], task // job[Word.BLOCKS]
+        else:
+            block, task = task % job[Word.BLOCKS], task // job[Word.BLOCKS]
+            channel_block, image = task % channel_blocks, task // channel_blocks
+        line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
+        column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
+        channel = channel_block * job[Word.CHANNEL_BLOCK]
+        return _Place(
+            image,
+            channel,
+            (job[Word.CHANNELS] - channel).minimum(job[Word.CHANNEL_BLOCK]),
+            line0,
+            column0,
+            (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H]),
+            (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W]),
+        )
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """The taps of the results of one phase along one axis."""
+
+    taps: Int
+    position: Int
+    first: Int
+
+    @staticmethod
+    def of(job: Job, table: Word, number: Int) -> _Phase:
+        entry = job.table + (job[table] + number * int(TapPhase.LENGTH))
+        return _Phase(
+            entry.read_index(TapPhase.TAPS),
+            entry.read_index(TapPhase.POSITION),
+            entry.read_index(TapPhase.FIRST),
+        )
+
+
+def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
+    pack_channels = define_pack_channels(module, numbers, kernel.source_interleaved)
+    multiply = define_multiply_line(module, numbers, kernel.stride, straight=kernel.target_interleaved)
+    store = None if kernel.target_interleaved else define_store_planes(module, numbers)
+    lanes, item = numbers.lanes, numbers.element.compute_bytes
+
+    def task(
+        code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
+        at = _Place.of(job, task, kernel.source_interleaved)
+        slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
+        buffer = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
+        panels = shared.of(numbers.computed) + at.channel // lanes * _panel_items(job, lanes)
+        source = arguments.source.of(numbers.stored) + (
+            at.image * job[Word.SOURCE_N] + at.channel * job[Word.SOURCE_C]
+        )
+        result = arguments.target.of(numbers.stored) + (
+            at.image * job[Word.TARGET_N]
+            + at.channel * job[Word.TARGET_C]
+            + at.line0 * job[Word.TARGET_H]
+            + at.column0 * job[Word.TARGET_W]
+        )
+        down, across = job[Word.ROW_PHASES], job[Word.COLUMN_PHASES]
+        row0 = at.line0 // down * job[Word.STRIDE_H]
+        rows = (at.lines - 1) // down * job[Word.STRIDE_H] + job[Word.SPAN_H]
+        column0 = at.column0 // across * job[Word.STRIDE_W]
+        pitch = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
+        code.call(pack_channels, job.table, job.words, slab, source, at.present, row0, column0, rows, pitch)
+        step = job[Word.TAP_STEP_H]
+        with code.loop(0, at.lines) as line:
+            phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
+            row = line // down * job[Word.STRIDE_H] + phase.position
+            padded = row0 + row
+            begin = (job[Word.ROW_LOW] - padded + (step - 1)).maximum(0) // step
+            end = (job[Word.ROW_HIGH] - padded + (step - 1)).maximum(0) // step
+            begin = begin.minimum(phase.taps)
+            taps_down = end.minimum(phase.taps) - begin
+            with code.loop(0, at.present, lanes) as c, code.loop(0, across.minimum(at.columns)) as j:
+                columns = _Phase.of(job, Word.COLUMN_PHASE_TABLE, j)
+                tap = (phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.KERNEL_W] + columns.first
+                panel = panels + c // lanes * _panel_items(job, lanes)
+                pixels = slab + (c // lanes * (rows * pitch) + (row + begin * step) * pitch) * lanes
+                if kernel.target_interleaved:
+                    out = result + (line * job[Word.TARGET_H] + j * job[Word.TARGET_W] + c)
+                    out_step = job[Word.TARGET_W] * across
+                else:
+                    out = buffer + (line * at.columns + j) * lanes
+                    out_step = across * lanes
+                code.call(
+                    multiply,
+                    pixels + columns.position * lanes,
+                    panel + (tap + 1) * lanes,
+                    panel,
+                    out,
+                    taps_down,
+                    columns.taps,
+                    step * pitch * (lanes * item),
+                    job[Word.TAP_STEP_W] * (lanes * item),
+                    job[Word.STRIDE_W] * (lanes * item),
+                    job[Word.PANEL_STEP_H] * job[Word.KERNEL_W] * (lanes * item),
+                    job[Word.PANEL_STEP_W] * (lanes * item),
+                    out_step,
+                    (at.columns - j + (across - 1)) // across,
+                    (at.present - c).minimum(lanes),
+                    job[Word.STRETCH_ROWS],
+                )  # fmt: skip
+        if store is not None:
+            whole = job[Word.TARGET_H].equals(at.columns * job[Word.TARGET_W])
+            code.call(
+                store,
+                buffer,
+                result,
+                at.present,
+                code.select(whole, 1, at.lines),
+                code.select(whole, at.lines * at.columns, at.columns),
+                job[Word.TARGET_C],
+                job[Word.TARGET_H],
+                job[Word.TARGET_W],
+            )
+
+    return task
