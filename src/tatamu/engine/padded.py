@@ -48,4 +48,5 @@ def padded_words(table: Table, rows: PaddedAxis, columns: PaddedAxis, mode: str)
         Word.COLUMN_LOW: low,
         Word.COLUMN_HIGH: high,
         Word.PADDED_COLUMN_TABLE: column_table,
+        Word.EDGES_ARE_ZERO: int(mode == "zeros"),
     }

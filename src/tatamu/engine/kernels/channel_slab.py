@@ -5,14 +5,21 @@ One pixel of a block of channels is one register. The grid is the padded source;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, transpose
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+
+
+def block_pitch(rows: Int, columns: Int, lanes: int) -> Int:
+    """Elements from one block of a slab to the next: odd in registers, so that blocks differ in cache sets."""
+    registers = rows * columns
+    return (registers + (1 - registers % 2)) * lanes
 
 
 def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool) -> ir.Function:
@@ -20,21 +27,18 @@ def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool)
 
     Arguments: table, job, slab, source (of this image, at the first channel), channels present, first
     padded row, first padded column, rows, columns. Lanes past the channels present are zeros, and so are
-    positions past the padded source. Complex elements are not served.
+    positions past the padded source. Blocks lie `block_pitch` apart. Complex elements are not served.
     """
+    pixels = (define_interleaved_pixels if interleaved else define_planar_pixels)(module, numbers)
     code = define(module, f"pack_channels_{'i' if interleaved else 'p'}", [POINTER] * 4 + [I64] * 5)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
     slab, source = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
     present, row0, column0, rows, columns = (code.argument(n) for n in range(4, 9))
-    lanes, pitch = numbers.lanes, rows * columns * numbers.lanes
+    lanes, pitch = numbers.lanes, block_pitch(rows, columns, numbers.lanes)
     begin = (job[Word.COLUMN_LOW] - column0).maximum(0).minimum(columns)
     end = (job[Word.COLUMN_HIGH] - column0).minimum(columns).maximum(begin)
     first = (column0 + begin - job[Word.COLUMN_BEFORE]) * job[Word.SOURCE_W]
-
-    def writer(channel: Int) -> ChannelWriter:
-        there = (present - channel).minimum(lanes)
-        return ChannelWriter(code, numbers, there, job[Word.SOURCE_C], job[Word.SOURCE_W])
-
+    edges = _Edges(code, numbers, job, column0, begin, end, columns)
     with code.loop(0, rows) as row:
         at = slab + row * columns * lanes
         source_row = code.variable(-1)
@@ -46,117 +50,158 @@ def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool)
             with filled:
                 line = source + source_row.now * job[Word.SOURCE_H]
                 with code.loop(0, present, lanes) as channel:
-                    edge = at + channel // lanes * pitch
-                    around = writer(channel)
-                    there = line + channel * job[Word.SOURCE_C]
-                    _edges(job, around, edge, there, column0, code.index(0), begin)
-                    _edges(job, around, edge, there, column0, end, columns)
-                    if not interleaved:
-                        around.planar(edge + begin * lanes, there + first, end - begin)
-                if interleaved:
-                    _interleaved(
-                        code, numbers, job, at + begin * lanes, line + first, end - begin, present, pitch
+                    edges.write(
+                        at + channel // lanes * pitch,
+                        line + channel * job[Word.SOURCE_C],
+                        (present - channel).minimum(lanes),
                     )
+                code.call(
+                    pixels, at + begin * lanes, line + first, end - begin, present, pitch,
+                    job[Word.SOURCE_C], job[Word.SOURCE_W],
+                )  # fmt: skip
     code.done()
     return code.function
 
 
-def _interleaved(
-    code: Code,
-    numbers: Numbers,
-    job: Job,
-    target: Pointer,
-    source: Pointer,
-    count: Int,
-    present: Int,
-    pitch: Int,
-) -> None:
-    """``count`` pixels whose channels lie side by side, in the order of memory; ``pitch`` from block to block."""
-    lanes, step = numbers.lanes, job[Word.SOURCE_W]
-    whole = present // lanes
-    rest = present - whole * lanes
-    mask = code.first_lanes(rest, lanes)
-    with code.loop(0, count) as x:
-        with code.loop(0, whole) as block:
-            target.store(
-                numbers.load(code, source, x * step + block * lanes, lanes), x * lanes + block * pitch
-            )
-        with code.when(rest > 0):
-            at, tail = target + (x * lanes + whole * pitch), source + (x * step + whole * lanes)
-            if numbers.target.masks:
-                at.store(numbers.widen(code, code.masked_load(tail, mask, lanes)))
-            else:
-                ChannelWriter(code, numbers, rest, code.index(1), step).pixel(at, tail)
+@dataclass(frozen=True)
+class _Edges:
+    """The columns of a row that padding stands in for: those before ``begin`` and from ``end`` on."""
 
+    code: Code
+    numbers: Numbers
+    job: Job
+    column0: Int
+    begin: Int
+    end: Int
+    columns: Int
 
-def _edges(
-    job: Job, writer: ChannelWriter, target: Pointer, line: Pointer, column0: Int, start: Int, stop: Int
-) -> None:
-    """The columns that padding stands in for."""
-    code, lanes = job.code, writer.numbers.lanes
-    low, high = job[Word.COLUMN_LOW], job[Word.COLUMN_HIGH]
-    with code.loop(start, stop) as x:
-        position, at = column0 + x, target + x * lanes
+    def write(self, target: Pointer, line: Pointer, present: Int) -> None:
+        """The edges of one block of channels."""
+        code = self.code
+        with code.either(self.job[Word.EDGES_ARE_ZERO].equals(1)) as (zeros, listed):
+            with zeros:
+                self._each(lambda x: (target + x * self.numbers.lanes).store(code.zero(self.numbers.vector)))
+            with listed:
+                self._each(lambda x: self._listed(target + x * self.numbers.lanes, line, x, present))
+
+    def _each(self, write: Callable[[Int], None]) -> None:
+        bounds: tuple[tuple[Index, Index], ...] = ((0, self.begin), (self.end, self.columns))
+        for start, stop in bounds:
+            with self.code.loop(start, stop) as x:
+                write(x)
+
+    def _listed(self, target: Pointer, line: Pointer, x: Int, present: Int) -> None:
+        code, job, position = self.code, self.job, self.column0 + x
+        low, high = job[Word.COLUMN_LOW], job[Word.COLUMN_HIGH]
         column = code.variable(-1)
         with code.when(position < job[Word.PADDED_COLUMNS]):
             entry = code.select(position < low, position, position - high + low)
             column.become(job.table.read_index(job[Word.PADDED_COLUMN_TABLE] + entry))
         with code.either(column.now < 0) as (empty, filled):
             with empty:
-                at.store(code.zero(writer.numbers.vector))
+                target.store(code.zero(self.numbers.vector))
             with filled:
-                writer.pixel(at, line + column.now * job[Word.SOURCE_W])
+                write_pixel(
+                    code,
+                    self.numbers,
+                    target,
+                    line + column.now * job[Word.SOURCE_W],
+                    present,
+                    job[Word.SOURCE_C],
+                )
 
 
-@dataclass(frozen=True)
-class ChannelWriter:
-    """Turns elements of up to `lanes` channels into registers; ``step`` is from one pixel to the next."""
+def write_pixel(
+    code: Code, numbers: Numbers, target: Pointer, source: Pointer, present: Int, stride_c: Index
+) -> None:
+    """One register, lane by lane; lanes past those present are zeros."""
+    target.store(code.zero(numbers.vector))
+    with code.loop(0, present) as lane:
+        target.store(numbers.load(code, source, lane * stride_c), lane)
 
-    code: Code
-    numbers: Numbers
-    present: Int
-    stride_c: Int
-    step: Int
 
-    def pixel(self, target: Pointer, source: Pointer) -> None:
-        """One pixel, lane by lane."""
-        code = self.code
-        target.store(code.zero(self.numbers.vector))
-        with code.loop(0, self.present) as lane:
-            target.store(self.numbers.load(code, source, lane * self.stride_c), lane)
+def _pixels(module: ir.Module, numbers: Numbers, name: str) -> tuple[Code, Pointer, Pointer, list[Int]]:
+    """Begin a function that writes a run of pixels to the slab.
 
-    def planar(self, target: Pointer, source: Pointer, count: Int) -> None:
-        """``count`` pixels of channels that lie apart: registers of pixels are transposed."""
-        code, lanes = self.code, self.numbers.lanes
+    Arguments: slab, source, number of pixels, channels present, elements from one block of channels to
+    the next, the source's elements from one channel and pixel to the next.
+    """
+    code = define(module, name, [POINTER] * 2 + [I64] * 5)
+    target, source = code.pointer(0, numbers.computed), code.pointer(1, numbers.stored)
+    return code, target, source, [code.argument(n) for n in range(2, 7)]
+
+
+def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Write pixels whose channels lie side by side, in the order of memory; see `_pixels`."""
+    code, target, source, (count, present, pitch, _, step) = _pixels(module, numbers, "interleaved_pixels")
+    lanes = numbers.lanes
+    whole = present // lanes
+    rest = present - whole * lanes
+    mask = code.first_lanes(rest, lanes)
+    with code.loop(0, count) as x:
+        pixel, at = source + x * step, target + x * lanes
+        with code.loop(0, whole) as block:
+            at.store(numbers.load(code, pixel, block * lanes, lanes), block * pitch)
+        with code.when(rest > 0):
+            tail, end = pixel + whole * lanes, at + whole * pitch
+            if numbers.target.masks:
+                end.store(numbers.widen(code, code.masked_load(tail, mask, lanes)))
+            else:
+                write_pixel(code, numbers, end, tail, rest, 1)
+    code.done()
+    return code.function
+
+
+def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Write pixels of channels that lie apart, a register of each transposed at a time; see `_pixels`."""
+    existing = module.globals.get("planar_pixels")
+    if existing is not None:
+        return existing
+    code, target, source, (count, present, pitch, stride_c, step) = _pixels(module, numbers, "planar_pixels")
+    lanes = numbers.lanes
+    with code.loop(0, present, lanes) as channel:
         begin = code.variable(0)
-        with code.when(self.step.equals(1)):
-            whole = count - count % lanes
-            full = code.select(self.present.equals(lanes), whole, 0)
+        there = (present - channel).minimum(lanes)
+        at, first = target + channel // lanes * pitch, source + channel * stride_c
+        with code.when(step.equals(1)):
+            full = code.select(there.equals(lanes), count - count % lanes, 0)
             with code.loop(0, full, lanes) as x:
-                self._block(target + x * lanes, source + x, None)
+                _block(code, numbers, at + x * lanes, first + x, stride_c)
             begin.become(full)
-            if self.numbers.target.masks:
+            if numbers.target.masks:
                 with code.loop(full, count, lanes) as x:
-                    self._block(target + x * lanes, source + x, (count - x).minimum(lanes))
+                    pixels = (count - x).minimum(lanes)
+                    _block(code, numbers, at + x * lanes, first + x, stride_c, (there, pixels))
                 begin.become(count)
         with code.loop(begin.now, count) as x:
-            self.pixel(target + x * lanes, source + x * self.step)
+            write_pixel(code, numbers, at + x * lanes, first + x * step, there, stride_c)
+    code.done()
+    return code.function
 
-    def _block(self, target: Pointer, source: Pointer, pixels: Int | None) -> None:
-        """A register of pixels of each channel; of ``pixels`` of them and the channels present alone."""
-        code, numbers, lanes = self.code, self.numbers, self.numbers.lanes
-        lines = []
-        for lane in range(lanes):
-            line = source + self.stride_c * lane
-            if pixels is None:
-                stored = line.load(0, lanes)
-            else:
-                wanted = code.select(self.present > lane, pixels, 0)
-                stored = code.masked_load(line, code.first_lanes(wanted, lanes), lanes)
-            lines.append(numbers.widen(code, stored))
-        for number, pixel in enumerate(transpose(code, lines)):
-            if pixels is None:
+
+def _block(
+    code: Code,
+    numbers: Numbers,
+    target: Pointer,
+    source: Pointer,
+    stride_c: Int,
+    part: tuple[Int, Int] | None = None,
+) -> None:
+    """A register of pixels of each channel; ``part`` limits the channels and pixels."""
+    lanes = numbers.lanes
+    lines = []
+    for lane in range(lanes):
+        line = source + stride_c * lane
+        if part is None:
+            stored = line.load(0, lanes)
+        else:
+            channels, pixels = part
+            wanted = code.select(channels > lane, pixels, 0)
+            stored = code.masked_load(line, code.first_lanes(wanted, lanes), lanes)
+        lines.append(numbers.widen(code, stored))
+    for number, pixel in enumerate(transpose(code, lines)):
+        if part is None:
+            target.store(pixel, number * lanes)
+        else:
+            with code.when(part[1] > number):
                 target.store(pixel, number * lanes)
-            else:
-                with code.when(pixels > number):
-                    target.store(pixel, number * lanes)

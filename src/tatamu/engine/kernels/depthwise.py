@@ -9,9 +9,14 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.channel_slab import ChannelWriter, define_pack_channels
+from tatamu.engine.kernels.channel_slab import (
+    block_pitch,
+    define_pack_channels,
+    define_planar_pixels,
+    write_pixel,
+)
 from tatamu.engine.kernels.channel_store import define_store_planes
-from tatamu.engine.kernels.depthwise_line import define_multiply_line
+from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line
 from tatamu.engine.kernels.descriptions import DepthwiseKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
@@ -25,8 +30,8 @@ def build(kernel: DepthwiseKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     numbers = Numbers(kernel.element, target)
     module = module_for(target)
-    pack = _pack_task(module, numbers)
-    define_entry(module, kernel.name(target), _task(kernel, module, numbers), pack)
+    main = _task(kernel, module, numbers)
+    define_entry(module, kernel.name(target), main, _pack_task(module, numbers))
     return module
 
 
@@ -36,7 +41,8 @@ def _panel_items(job: Job, lanes: int) -> Int:
 
 
 def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
-    """Each task writes the panel of a block of channels: ``bias[lane]``, then ``weight[lane][tap]`` by taps."""
+    """Each task writes the panel of a block of channels: ``bias[lane]``, then ``weight[lane][tap]``."""
+    pixels = define_planar_pixels(module, numbers)
     code = define(module, "pack_panel", [POINTER] * 5 + [I64])
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
     panel = code.pointer(2, numbers.computed)
@@ -45,15 +51,15 @@ def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
     panel.store(code.zero(numbers.vector))
     with code.when(job[Word.HAS_BIAS].equals(1)), code.loop(0, present) as lane:
         panel.store(numbers.load(code, bias, lane * job[Word.BIAS_C]), lane)
-    dense = code.select(job[Word.WEIGHT_CONTIGUOUS].equals(1), 1, 0)
-    writer = ChannelWriter(code, numbers, present, job[Word.WEIGHT_M], dense)
-    taps = panel + numbers.lanes
-    with code.either(dense.equals(1)) as (contiguous, scattered):
+    taps, stride = panel + numbers.lanes, job[Word.WEIGHT_M]
+    with code.either(job[Word.WEIGHT_CONTIGUOUS].equals(1)) as (contiguous, scattered):
         with contiguous:
-            writer.planar(taps, weight, job[Word.PACKED_TAPS])
+            code.call(
+                pixels, taps, weight, job[Word.PACKED_TAPS], present, code.index(0), stride, code.index(1)
+            )
         with scattered, code.loop(0, job[Word.PACKED_TAPS]) as tap:
             place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
-            writer.pixel(taps + tap * numbers.lanes, weight + place)
+            write_pixel(code, numbers, taps + tap * numbers.lanes, weight + place, present, stride)
     code.done()
     write = code.function
 
@@ -127,7 +133,8 @@ class _Phase:
 
 def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
     pack_channels = define_pack_channels(module, numbers, kernel.source_interleaved)
-    multiply = define_multiply_line(module, numbers, kernel.stride, straight=kernel.target_interleaved)
+    counts: set[int | None] = set(kernel.taps) or {None}
+    multiply = {taps: define_multiply_line(module, numbers, kernel, taps) for taps in counts}
     store = None if kernel.target_interleaved else define_store_planes(module, numbers)
     lanes, item = numbers.lanes, numbers.element.compute_bytes
 
@@ -147,50 +154,59 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
             + at.line0 * job[Word.TARGET_H]
             + at.column0 * job[Word.TARGET_W]
         )
-        down, across = job[Word.ROW_PHASES], job[Word.COLUMN_PHASES]
-        row0 = at.line0 // down * job[Word.STRIDE_H]
-        rows = (at.lines - 1) // down * job[Word.STRIDE_H] + job[Word.SPAN_H]
+        down = job[Word.ROW_PHASES]
+        across = code.index(len(kernel.taps)) if kernel.taps else job[Word.COLUMN_PHASES]
+        top = at.line0 // down * job[Word.STRIDE_H]
+        bottom = top + (at.lines - 1) // down * job[Word.STRIDE_H] + job[Word.SPAN_H]
+        # Rows of zeros are not multiplied, so they are not written either.
+        row0 = top.maximum(job[Word.ROW_LOW])
+        rows = (bottom.minimum(job[Word.ROW_HIGH]) - row0).maximum(0)
         column0 = at.column0 // across * job[Word.STRIDE_W]
-        pitch = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
-        code.call(pack_channels, job.table, job.words, slab, source, at.present, row0, column0, rows, pitch)
-        step = job[Word.TAP_STEP_H]
+        columns = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
+        code.call(pack_channels, job.table, job.words, slab, source, at.present, row0, column0, rows, columns)
+        pitch, step = block_pitch(rows, columns, lanes), job[Word.TAP_STEP_H]
         with code.loop(0, at.lines) as line:
-            phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
-            row = line // down * job[Word.STRIDE_H] + phase.position
-            padded = row0 + row
-            begin = (job[Word.ROW_LOW] - padded + (step - 1)).maximum(0) // step
-            end = (job[Word.ROW_HIGH] - padded + (step - 1)).maximum(0) // step
-            begin = begin.minimum(phase.taps)
-            taps_down = end.minimum(phase.taps) - begin
-            with code.loop(0, at.present, lanes) as c, code.loop(0, across.minimum(at.columns)) as j:
-                columns = _Phase.of(job, Word.COLUMN_PHASE_TABLE, j)
-                tap = (phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.KERNEL_W] + columns.first
-                panel = panels + c // lanes * _panel_items(job, lanes)
-                pixels = slab + (c // lanes * (rows * pitch) + (row + begin * step) * pitch) * lanes
-                if kernel.target_interleaved:
-                    out = result + (line * job[Word.TARGET_H] + j * job[Word.TARGET_W] + c)
-                    out_step = job[Word.TARGET_W] * across
-                else:
-                    out = buffer + (line * at.columns + j) * lanes
-                    out_step = across * lanes
-                code.call(
-                    multiply,
-                    pixels + columns.position * lanes,
-                    panel + (tap + 1) * lanes,
-                    panel,
-                    out,
-                    taps_down,
-                    columns.taps,
-                    step * pitch * (lanes * item),
-                    job[Word.TAP_STEP_W] * (lanes * item),
-                    job[Word.STRIDE_W] * (lanes * item),
-                    job[Word.PANEL_STEP_H] * job[Word.KERNEL_W] * (lanes * item),
-                    job[Word.PANEL_STEP_W] * (lanes * item),
-                    out_step,
-                    (at.columns - j + (across - 1)) // across,
-                    (at.present - c).minimum(lanes),
-                    job[Word.STRETCH_ROWS],
-                )  # fmt: skip
+            down_phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
+            padded = top + line // down * job[Word.STRIDE_H] + down_phase.position
+            begin = ((job[Word.ROW_LOW] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+            end = ((job[Word.ROW_HIGH] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+            first_row = (padded + begin * step - row0) * columns
+            weight_row = (down_phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.KERNEL_W]
+
+            def write(j: Int, taps: int | None) -> None:
+                """The results of one column phase, of all channels."""
+                phase = _Phase.of(job, Word.COLUMN_PHASE_TABLE, j)
+                count = (at.columns - j + (across - 1)) // across
+                with code.loop(0, at.present, lanes) as c:
+                    panel = panels + c // lanes * _panel_items(job, lanes)
+                    if kernel.target_interleaved:
+                        out = result + (line * job[Word.TARGET_H] + j * job[Word.TARGET_W] + c)
+                    else:
+                        out = buffer + (line * at.columns + j) * lanes
+                    arguments = Line(
+                        slab=slab + (c // lanes * pitch + (first_row + phase.position) * lanes),
+                        weights=panel + (weight_row + phase.first + 1) * lanes,
+                        bias=panel,
+                        out=out,
+                        rows=end - begin,
+                        taps=phase.taps,
+                        row_step=step * columns * (lanes * item),
+                        tap_step=job[Word.TAP_STEP_W] * (lanes * item),
+                        result_step=job[Word.STRIDE_W] * (lanes * item),
+                        weight_row_step=job[Word.PANEL_STEP_H] * job[Word.KERNEL_W] * (lanes * item),
+                        weight_tap_step=job[Word.PANEL_STEP_W] * (lanes * item),
+                        out_step=across * (job[Word.TARGET_W] if kernel.target_interleaved else lanes),
+                        count=count,
+                        present=(at.present - c).minimum(lanes),
+                        stretch=job[Word.STRETCH_ROWS],
+                    )
+                    code.call(multiply[taps], *arguments.values())
+
+            for number, taps in enumerate(kernel.taps):
+                write(code.index(number), taps)
+            if not kernel.taps:
+                with code.loop(0, across.minimum(at.columns)) as j:
+                    write(j, None)
         if store is not None:
             whole = job[Word.TARGET_H].equals(at.columns * job[Word.TARGET_W])
             code.call(

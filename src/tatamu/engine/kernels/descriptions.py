@@ -89,18 +89,23 @@ DEPTHWISE_TILES = ((14, 12), (7, 5), (4, 3), (2, 1))
 class DepthwiseKernel:
     """What one compiled depthwise kernel is for: forward and grad input, lanes are channels.
 
-    ``stride`` is that of the columns, or 0 for one that the table gives.
+    ``stride`` is that of the columns, or 0 for one that the table gives. ``taps`` is how many column taps
+    each phase has. Where it is empty the table says it: ``chunk`` of them are multiplied at a time, each
+    pixel being read once for all of them; what is left, one by one.
     """
 
     element: ElementType
     stride: int
+    taps: tuple[int, ...]
+    chunk: int
     source_interleaved: bool
     target_interleaved: bool
 
     def name(self, target: Target) -> str:
-        """Dtype, technique, stride, layouts, target."""
+        """Dtype, technique, stride, taps, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
-        return f"{self.element.name}_depthwise_s{self.stride or 'n'}_{layouts}_{target.name}"
+        taps = "x".join(map(str, self.taps)) if self.taps else f"n{self.chunk}"
+        return f"{self.element.name}_depthwise_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

@@ -94,6 +94,25 @@ class _Phases:
         return [value for entry in self.entries for value in entry]
 
 
+_CHUNKS = (7, 5, 3)
+"""Column taps that a kernel may multiply at a time."""
+
+
+def _taps(rows: _Phases, columns: _Phases) -> tuple[tuple[int, ...], int]:
+    """The column taps of each phase, where a kernel is made for them; else at how many a time to multiply.
+
+    That is the chunk that leaves the fewest over, the largest of such, and 1 where taps lie apart.
+    """
+    counts = tuple(count for count, _, _ in columns.entries)
+    few = max(counts) <= max(_CHUNKS) and max(counts) * rows.axis.taps <= STRETCH
+    if columns.tap_step != 1 or columns.stride > 2:
+        return (), 1
+    if few and len(counts) == columns.step <= 2 and min(counts) > 0:
+        return counts, 1
+    fitting = [chunk for chunk in _CHUNKS if chunk <= max(counts)]
+    return (), min(fitting, key=lambda chunk: max(counts) % chunk) if fitting else 1
+
+
 def _lower(
     geometry: Geometry,
     element: ElementType,
@@ -108,7 +127,7 @@ def _lower(
     rows, columns = _Phases(phases[0]), _Phases(phases[1])
     interleaved = [layout is Layout.INTERLEAVED for layout in layouts]
     stride = columns.stride if columns.stride <= 2 else 0
-    kernel = DepthwiseKernel(element, stride, *interleaved)
+    kernel = DepthwiseKernel(element, stride, *_taps(rows, columns), *interleaved)
     channels, lanes, item = geometry.groups, target.lanes(element.compute_bytes), element.compute_bytes
     plan = plan_depthwise(rows.axis, columns.axis, geometry.batch, channels, element, target, *interleaved)
 
@@ -120,7 +139,7 @@ def _lower(
     slab_at = 64
     overrun = DEPTHWISE_TILES[0][0] * max(columns.stride, columns.step)
     slab = rows.axis.extent(plan.block_h) * columns.axis.extent(plan.block_w)
-    slab = slab * -(-plan.channel_block // lanes) + overrun
+    slab = (slab + 1) * -(-plan.channel_block // lanes) + overrun
     tiles_at = slab_at + aligned(slab * lanes * item)
     held = 0 if kernel.target_interleaved else plan.block_h * plan.block_w + overrun
     scratch = tiles_at + aligned(held * lanes * item)
