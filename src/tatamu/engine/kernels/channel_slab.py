@@ -17,7 +17,7 @@ from tatamu.engine.kernels.packing import Job
 
 
 def block_pitch(rows: Int, columns: Int, lanes: int) -> Int:
-    """Elements from one block of a slab to the next: odd in registers, so that blocks differ in cache sets."""
+    """Elements from one block of a slab to the next: odd in registers, to spread blocks over cache sets."""
     registers = rows * columns
     return (registers + (1 - registers % 2)) * lanes
 
@@ -132,22 +132,21 @@ def _pixels(module: ir.Module, numbers: Numbers, name: str) -> tuple[Code, Point
 
 
 def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
-    """Write pixels whose channels lie side by side, in the order of memory; see `_pixels`."""
+    """Write pixels whose channels lie side by side; see `_pixels`."""
     code, target, source, (count, present, pitch, _, step) = _pixels(module, numbers, "interleaved_pixels")
     lanes = numbers.lanes
     whole = present // lanes
     rest = present - whole * lanes
     mask = code.first_lanes(rest, lanes)
-    with code.loop(0, count) as x:
-        pixel, at = source + x * step, target + x * lanes
-        with code.loop(0, whole) as block:
-            at.store(numbers.load(code, pixel, block * lanes, lanes), block * pitch)
-        with code.when(rest > 0):
-            tail, end = pixel + whole * lanes, at + whole * pitch
-            if numbers.target.masks:
-                end.store(numbers.widen(code, code.masked_load(tail, mask, lanes)))
-            else:
-                write_pixel(code, numbers, end, tail, rest, 1)
+    with code.loop(0, whole) as block, code.loop(0, count) as x:
+        pixel = numbers.load(code, source, x * step + block * lanes, lanes)
+        target.store(pixel, x * lanes + block * pitch)
+    with code.when(rest > 0), code.loop(0, count) as x:
+        tail, end = source + (x * step + whole * lanes), target + (x * lanes + whole * pitch)
+        if numbers.target.masks:
+            end.store(numbers.widen(code, code.masked_load(tail, mask, lanes)))
+        else:
+            write_pixel(code, numbers, end, tail, rest, 1)
     code.done()
     return code.function
 

@@ -13,7 +13,7 @@ from tatamu.engine.kernels.numbers import Numbers
 
 @dataclass(frozen=True)
 class Line:
-    """The arguments of a line, in the order in which the function takes them; steps in bytes but for `out`'s."""
+    """The arguments of a line, in the order in which its function takes them. Steps are bytes but for `out`'s."""
 
     slab: Pointer
     """What the first tap reads for the first result."""
