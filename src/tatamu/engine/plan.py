@@ -5,6 +5,7 @@ Nothing here depends on the number of threads, so results do not either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ _FAR_BYTES_A_CYCLE = 4
 
 def waiting(tasks: int) -> float:
     """What a call costs, relative to its work, where its tasks are too few to be shared evenly."""
-    return max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+    return math.pow(max(1.0, _TASKS_WANTED / tasks), _WAITING_POWER)
 
 
 @dataclass(frozen=True)

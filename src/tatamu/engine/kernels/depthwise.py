@@ -65,7 +65,7 @@ def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
 
     def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
         c0 = task * numbers.lanes
-        present = (job[Word.CHANNELS] - c0).minimum(numbers.lanes)
+        present = (job[Word.M] - c0).minimum(numbers.lanes)
         code.call(
             write, job.table, job.words,
             shared.of(numbers.computed) + task * _panel_items(job, numbers.lanes),
@@ -92,20 +92,19 @@ class _Place:
     @staticmethod
     def of(job: Job, task: Int, channels_first: bool) -> _Place:
         """The task of a number: what lies side by side in memory varies fastest."""
-        channel_blocks = (job[Word.CHANNELS] + job[Word.CHANNEL_BLOCK] - 1) // job[Word.CHANNEL_BLOCK]
         if channels_first:
-            channel_block, task = task % channel_blocks, task // channel_blocks
+            channel_block, task = task % job[Word.M_BLOCKS], task // job[Word.M_BLOCKS]
             block, image = task % job[Word.BLOCKS], task // job[Word.BLOCKS]
         else:
             block, task = task % job[Word.BLOCKS], task // job[Word.BLOCKS]
-            channel_block, image = task % channel_blocks, task // channel_blocks
+            channel_block, image = task % job[Word.M_BLOCKS], task // job[Word.M_BLOCKS]
         line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
         column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
-        channel = channel_block * job[Word.CHANNEL_BLOCK]
+        channel = channel_block * job[Word.M_BLOCK]
         return _Place(
             image,
             channel,
-            (job[Word.CHANNELS] - channel).minimum(job[Word.CHANNEL_BLOCK]),
+            (job[Word.M] - channel).minimum(job[Word.M_BLOCK]),
             line0,
             column0,
             (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H]),

@@ -13,7 +13,7 @@ from tatamu.engine.kernels.numbers import Numbers
 
 @dataclass(frozen=True)
 class Line:
-    """The arguments of a line, in the order in which its function takes them. Steps are bytes but for `out`'s."""
+    """The arguments of a line, in the order in which its function takes them; steps in bytes but for the last."""
 
     slab: Pointer
     """What the first tap reads for the first result."""
@@ -54,9 +54,10 @@ def define_multiply_line(
     """
     name = "multiply_line" if taps is None else f"multiply_line_{taps}"
     code = define(module, name, [POINTER] * 4 + [I64] * 11)
-    out = numbers.stored if kernel.target_interleaved else numbers.computed
-    pointers = (code.pointer(n, out if n == 3 else numbers.computed) for n in range(4))
-    tile = _Tile(code, numbers, kernel, taps, Line(*pointers, *(code.argument(n) for n in range(4, 15))))
+    slab, weights, bias = (code.pointer(n, numbers.computed) for n in range(3))
+    out = code.pointer(3, numbers.stored if kernel.target_interleaved else numbers.computed)
+    line = Line(slab, weights, bias, out, *(code.argument(n) for n in range(4, 15)))
+    tile = _Tile(code, numbers, kernel, taps, line)
     count = tile.line.count
     done = code.variable(0)
     with code.repeat_while(lambda: done.now < count):

@@ -115,6 +115,35 @@ class DepthwiseKernel:
 
 
 @dataclass(frozen=True)
+class DepthwiseWeightKernel:
+    """What one compiled depthwise grad-weight kernel is for.
+
+    The register tile is ``rows`` by ``taps`` of the weight's taps, the first of each pair; the second is what
+    is left over at the end of an axis. ``side_by_side`` taps read pixels that follow one another.
+    ``interleaved`` are input and grad output.
+    """
+
+    element: ElementType
+    rows: tuple[int, int]
+    taps: tuple[int, int]
+    side_by_side: bool
+    interleaved: tuple[bool, bool]
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in self.interleaved)
+        tile = "x".join(f"{most}r{rest}" for most, rest in (self.rows, self.taps))
+        step = "" if self.side_by_side else "apart_"
+        return f"{self.element.name}_depthwiseweight_{tile}_{step}{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import depthwise_weight  # noqa: PLC0415  # Most programs compile nothing.
+
+        return depthwise_weight.build(self, target)
+
+
+@dataclass(frozen=True)
 class ChannelSumsKernel:
     """What one compiled kernel is for: an element type, and whether channels lie side by side."""
 

@@ -134,7 +134,8 @@ def _lower(
     column_blocks = -(-columns.axis.grid // plan.block_w)
     blocks = -(-rows.axis.grid // plan.block_h) * column_blocks
     channel_blocks = -(-channels // lanes)
-    tasks = geometry.batch * -(-channels // plan.channel_block) * blocks
+    m_blocks = -(-channels // plan.channel_block)
+    tasks = geometry.batch * m_blocks * blocks
     kernel_h, kernel_w = geometry.kernel_size
     slab_at = 64
     overrun = DEPTHWISE_TILES[0][0] * max(columns.stride, columns.step)
@@ -163,8 +164,11 @@ def _lower(
         Word.BLOCK_W: plan.block_w,
         Word.GRID_H: rows.axis.grid,
         Word.GRID_W: columns.axis.grid,
-        Word.CHANNELS: channels,
-        Word.CHANNEL_BLOCK: plan.channel_block,
+        Word.M: channels,
+        Word.M_BLOCKS: m_blocks,
+        Word.M_BLOCK: plan.channel_block,
+        Word.CHANNELS: 1,
+        Word.CHANNEL_BLOCK: 1,
         Word.STRIDE_H: rows.stride,
         Word.STRIDE_W: columns.stride,
         Word.ROW_LOW: low,

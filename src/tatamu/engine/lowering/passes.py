@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import depthwise, direct, grad_weight
+from tatamu.engine.lowering import depthwise, depthwise_weight, direct, grad_weight
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -47,6 +47,8 @@ def lower_grad_weight(
     result: Operand,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
+    if depthwise.serves(geometry, element, target):
+        return depthwise_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
     return grad_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
 
 
