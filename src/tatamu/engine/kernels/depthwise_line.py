@@ -13,7 +13,7 @@ from tatamu.engine.kernels.numbers import Numbers
 
 @dataclass(frozen=True)
 class Line:
-    """The arguments of a line, in the order in which its function takes them; steps in bytes but for the last."""
+    """The arguments of a line, in the order in which its function takes them. Steps are in bytes."""
 
     slab: Pointer
     """What the first tap reads for the first result."""
@@ -30,7 +30,7 @@ class Line:
     weight_row_step: Int
     weight_tap_step: Int
     out_step: Int
-    """Elements from one result to the next."""
+    """Elements, not bytes, from one result to the next."""
     count: Int
     """Results of the line."""
     present: Int
