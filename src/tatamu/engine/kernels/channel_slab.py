@@ -39,6 +39,22 @@ def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool)
     end = (job[Word.COLUMN_HIGH] - column0).minimum(columns).maximum(begin)
     first = (column0 + begin - job[Word.COLUMN_BEFORE]) * job[Word.SOURCE_W]
     edges = _Edges(code, numbers, job, column0, begin, end, columns)
+    low, high = job[Word.ROW_LOW], job[Word.ROW_HIGH]
+    # Whole rows that follow one another in memory are written in one go: no register of them is half empty.
+    width = end - begin
+    whole = code.both(
+        width.equals(job[Word.SOURCE_H]), width.equals(job[Word.COLUMN_HIGH] - job[Word.COLUMN_LOW])
+    )
+    flat = code.index(0)
+    if not interleaved:
+        flat = code.select(code.both(whole, job[Word.EDGES_ARE_ZERO].equals(1)), job[Word.SOURCE_W], 0)
+
+    def write(at: Pointer, line: Pointer, lines: Int) -> None:
+        code.call(
+            pixels, at + begin * lanes, line + first, width * lines, present, pitch, job[Word.SOURCE_C],
+            job[Word.SOURCE_W], width, columns - width,
+        )  # fmt: skip
+
     with code.loop(0, rows) as row:
         at = slab + row * columns * lanes
         source_row = code.variable(-1)
@@ -55,10 +71,14 @@ def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool)
                         line + channel * job[Word.SOURCE_C],
                         (present - channel).minimum(lanes),
                     )
-                code.call(
-                    pixels, at + begin * lanes, line + first, end - begin, present, pitch,
-                    job[Word.SOURCE_C], job[Word.SOURCE_W],
-                )  # fmt: skip
+                with code.when(code.builder.not_(flat.equals(1))):
+                    write(at, line, code.index(1))
+    if not interleaved:
+        inside = low.maximum(row0)
+        lines = (high.minimum(row0 + rows) - inside).maximum(0)
+        with code.when(flat.equals(1)):
+            line = source + (inside - job[Word.ROW_BEFORE]) * job[Word.SOURCE_H]
+            write(slab + (inside - row0) * columns * lanes, line, lines)
     code.done()
     return code.function
 
@@ -124,16 +144,19 @@ def _pixels(module: ir.Module, numbers: Numbers, name: str) -> tuple[Code, Point
     """Begin a function that writes a run of pixels to the slab.
 
     Arguments: slab, source, number of pixels, channels present, elements from one block of channels to
-    the next, the source's elements from one channel and pixel to the next.
+    the next, the source's elements from one channel and pixel to the next; pixels of a slab row, and the
+    registers between the end of one and the beginning of the next.
     """
-    code = define(module, name, [POINTER] * 2 + [I64] * 5)
+    code = define(module, name, [POINTER] * 2 + [I64] * 7)
     target, source = code.pointer(0, numbers.computed), code.pointer(1, numbers.stored)
-    return code, target, source, [code.argument(n) for n in range(2, 7)]
+    return code, target, source, [code.argument(n) for n in range(2, 9)]
 
 
 def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
-    """Write pixels whose channels lie side by side; see `_pixels`."""
-    code, target, source, (count, present, pitch, _, step) = _pixels(module, numbers, "interleaved_pixels")
+    """Write pixels of one row whose channels lie side by side; see `_pixels`."""
+    code, target, source, (count, present, pitch, _, step, _, _) = _pixels(
+        module, numbers, "interleaved_pixels"
+    )
     lanes = numbers.lanes
     whole = present // lanes
     rest = present - whole * lanes
@@ -156,32 +179,50 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
     existing = module.globals.get("planar_pixels")
     if existing is not None:
         return existing
-    code, target, source, (count, present, pitch, stride_c, step) = _pixels(module, numbers, "planar_pixels")
+    code, target, source, arguments = _pixels(module, numbers, "planar_pixels")
+    count, present, pitch, stride_c, step, run, gap = arguments
     lanes = numbers.lanes
     with code.loop(0, present, lanes) as channel:
         begin = code.variable(0)
         there = (present - channel).minimum(lanes)
-        at, first = target + channel // lanes * pitch, source + channel * stride_c
+        first = source + channel * stride_c
+        place = _Place(code, target + channel // lanes * pitch, lanes, run, gap)
         with code.when(step.equals(1)):
             full = code.select(there.equals(lanes), count - count % lanes, 0)
             with code.loop(0, full, lanes) as x:
-                _block(code, numbers, at + x * lanes, first + x, stride_c)
+                _block(code, numbers, place, first + x, stride_c)
             begin.become(full)
             if numbers.target.masks:
                 with code.loop(full, count, lanes) as x:
-                    pixels = (count - x).minimum(lanes)
-                    _block(code, numbers, at + x * lanes, first + x, stride_c, (there, pixels))
+                    _block(code, numbers, place, first + x, stride_c, (there, (count - x).minimum(lanes)))
                 begin.become(count)
         with code.loop(begin.now, count) as x:
-            write_pixel(code, numbers, at + x * lanes, first + x * step, there, stride_c)
+            write_pixel(code, numbers, place.take(), first + x * step, there, stride_c)
     code.done()
     return code.function
+
+
+class _Place:
+    """Where the next pixel goes: rows of ``run`` pixels with ``gap`` registers between them."""
+
+    def __init__(self, code: Code, start: Pointer, lanes: int, run: Int, gap: Int) -> None:
+        self.code, self.start, self.lanes, self.run, self.gap = code, start, lanes, run, gap
+        self.column, self.register = code.variable(0), code.variable(0)
+
+    def take(self) -> Pointer:
+        """The place of this pixel; the next call is about the next."""
+        place = self.start + self.register.now * self.lanes
+        following = self.column.now + 1
+        ended = following.equals(self.run)
+        self.column.become(self.code.select(ended, 0, following))
+        self.register.become(self.register.now + self.code.select(ended, self.gap + 1, 1))
+        return place
 
 
 def _block(
     code: Code,
     numbers: Numbers,
-    target: Pointer,
+    place: _Place,
     source: Pointer,
     stride_c: Int,
     part: tuple[Int, Int] | None = None,
@@ -200,7 +241,7 @@ def _block(
         lines.append(numbers.widen(code, stored))
     for number, pixel in enumerate(transpose(code, lines)):
         if part is None:
-            target.store(pixel, number * lanes)
+            place.take().store(pixel)
         else:
             with code.when(part[1] > number):
-                target.store(pixel, number * lanes)
+                place.take().store(pixel)

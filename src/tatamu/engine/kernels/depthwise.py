@@ -54,9 +54,8 @@ def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
     taps, stride = panel + numbers.lanes, job[Word.WEIGHT_M]
     with code.either(job[Word.WEIGHT_CONTIGUOUS].equals(1)) as (contiguous, scattered):
         with contiguous:
-            code.call(
-                pixels, taps, weight, job[Word.PACKED_TAPS], present, code.index(0), stride, code.index(1)
-            )
+            count, none = job[Word.PACKED_TAPS], code.index(0)
+            code.call(pixels, taps, weight, count, present, none, stride, code.index(1), count, none)
         with scattered, code.loop(0, job[Word.PACKED_TAPS]) as tap:
             place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
             write_pixel(code, numbers, taps + tap * numbers.lanes, weight + place, present, stride)

@@ -78,6 +78,11 @@ class Word(IntEnum):
     """Positions that `PADDED_ROW_TABLE` knows; those past them are zeros."""
     PADDED_ROW_TABLE = auto()
     """The source row of each padded row, or -1 for zeros."""
+    ROW_BEFORE = auto()
+    """Rows of padding before the source; negative where the source is cropped."""
+    ROW_LOW = auto()
+    ROW_HIGH = auto()
+    """Padded rows outside LOW to HIGH are zeros."""
     PADDED_COLUMNS = auto()
     COLUMN_BEFORE = auto()
     """Columns of padding before the source; negative where the source is cropped."""
@@ -87,9 +92,6 @@ class Word(IntEnum):
     PADDED_COLUMN_TABLE = auto()
     """The source column of each edge column, or -1 for zeros: those before LOW, then those from HIGH on."""
     # Depthwise: results of a phase read slab positions STRIDE apart, its taps TAP_STEP apart.
-    ROW_LOW = auto()
-    ROW_HIGH = auto()
-    """Padded rows outside LOW to HIGH are zeros: they are not multiplied."""
     ROW_PHASES = auto()
     """Rows of results from one to the next of the same phase."""
     ROW_PHASE_TABLE = auto()

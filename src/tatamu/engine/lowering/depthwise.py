@@ -151,12 +151,10 @@ def _lower(
     table = Table(1)
     mode = geometry.padding_mode
     places = [i * weight.strides[2] + j * weight.strides[3] for i in range(kernel_h) for j in range(kernel_w)]
-    padded = rows.padded
-    low, high = padded.inside if mode == "zeros" else (0, padded.size + padded.before + padded.after)
     words = {
         **operand_words("SOURCE", source.strides, 1, 1),
         **operand_words("TARGET", result.strides, 1, 1),
-        **padded_words(table, padded, columns.padded, mode),
+        **padded_words(table, rows.padded, columns.padded, mode),
         Word.TASKS: tasks,
         Word.BLOCKS: blocks,
         Word.COLUMN_BLOCKS: column_blocks,
@@ -171,8 +169,6 @@ def _lower(
         Word.CHANNEL_BLOCK: 1,
         Word.STRIDE_H: rows.stride,
         Word.STRIDE_W: columns.stride,
-        Word.ROW_LOW: low,
-        Word.ROW_HIGH: high,
         Word.ROW_PHASES: rows.step,
         Word.ROW_PHASE_TABLE: table.append(rows.table()),
         Word.COLUMN_PHASES: columns.step,
