@@ -54,7 +54,7 @@ def geometry(integer: Integers) -> Geometry:
         rows, columns, deep, wide = axis(integer, mode, 5, 3), axis(integer, mode, 6, 3), (20, 90), (1, 70)
     elif shape == 3:  # Depthwise, with a multiplier.
         rows, columns = axis(integer, mode, 9, 5), axis(integer, mode, 20, 5)
-        groups, deep, wide = integer(2, 20), (1, 1), (1, 2)
+        groups, deep, wide = integer(2, 36), (1, 1), (1, 2)
     else:  # Pointwise.
         rows, columns, deep = axis(integer, mode, 7, 1), axis(integer, mode, 9, 1), (1, 40)
     in_channels, out_channels = groups * integer(*deep), groups * integer(*wide)

@@ -142,7 +142,8 @@ def _lower(
     slab = rows.axis.extent(plan.block_h) * columns.axis.extent(plan.block_w)
     slab = (slab + 1) * -(-plan.channel_block // lanes) + overrun
     tiles_at = slab_at + aligned(slab * lanes * item)
-    held = 0 if kernel.target_interleaved else plan.block_h * plan.block_w + overrun
+    # Results are written a tile at a time, and read a register of pixels at a time.
+    held = 0 if kernel.target_interleaved else plan.block_h * plan.block_w + max(overrun, lanes)
     scratch = tiles_at + aligned(held * lanes * item)
     shared = aligned(channel_blocks * (kernel_h * kernel_w + 1) * lanes * item)
     average = rows.axis.taps * columns.axis.taps // (rows.step * columns.step)

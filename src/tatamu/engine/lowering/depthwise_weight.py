@@ -35,7 +35,8 @@ def lower_grad_weight(
     column_blocks = -(-columns.output // plan.block_w)
     tasks = channel_blocks * parts
     sums_at = 64
-    slab_at = sums_at + aligned(plan.tap_rows * columns.kernel * lanes * item)
+    # Sums are read a register of taps at a time.
+    slab_at = sums_at + aligned((plan.tap_rows * columns.kernel + lanes) * lanes * item)
     panel_at = slab_at + aligned((plan.slab_registers + 1) * lanes * item)
     scratch = panel_at + aligned((plan.block_h * plan.block_w + 1) * lanes * item)
     operations = geometry.batch * channels * rows.output * columns.output * rows.kernel * columns.kernel
