@@ -62,6 +62,8 @@ def plan_depthwise(
     target: Target,
     source_interleaved: bool,
     target_interleaved: bool,
+    *,
+    in_place: bool,
 ) -> DepthwisePlan:
     """Blocks that stay in cache, repack few rows of their neighbours, and are enough for some threads."""
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
@@ -80,7 +82,8 @@ def plan_depthwise(
     def cost(block: tuple[int, int]) -> float:
         """Cycles of a result row of the whole layer."""
         block_h, blocks = block
-        packing = rows.extent(block_h) * columns.extent(block_w) * (read + _FAR_CYCLES / blocks)
+        gathering = _FAR_CYCLES / blocks if in_place else read + _FAR_CYCLES / blocks
+        packing = rows.extent(block_h) * columns.extent(block_w) * gathering
         products = rows.taps * columns.taps / (rows.phases * columns.phases)
         computing = block_h * (block_w * (products + written) + _LINE_CYCLES)
         tasks = images * -(-registers // blocks) * -(-rows.grid // block_h) * -(-columns.grid // block_w)
@@ -91,7 +94,10 @@ def plan_depthwise(
     widths = sorted({-(-registers // n) for n in _counts(registers)}) if together else [1]
     choices = [(h, b) for h in heights for b in widths]
     extent = columns.extent(block_w)
-    fitting = [(h, b) for h, b in choices if b * max(rows.extent(h) * extent, h * block_w) <= most]
+    if in_place:  # The rows behind a row of results are what should stay in cache.
+        fitting = [(h, b) for h, b in choices if b * rows.span * extent <= most and h * extent <= most]
+    else:
+        fitting = [(h, b) for h, b in choices if b * max(rows.extent(h) * extent, h * block_w) <= most]
     block_h, blocks = min(fitting or choices[:1], key=cost)
     reason = (
         f"depthwise: registers of {lanes} channels; blocks of {block_h}x{block_w} results of {blocks * lanes}"

@@ -5,6 +5,7 @@ result[pixel][lane] = bias[lane] + sum over taps of weight[tap][lane] * slab[pix
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -16,13 +17,14 @@ from tatamu.engine.kernels.channel_slab import (
     write_pixel,
 )
 from tatamu.engine.kernels.channel_store import define_store_planes
-from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line
-from tatamu.engine.kernels.descriptions import DepthwiseKernel
+from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line, entry_bytes
+from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import TapPhase, Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.pixel_table import define_write_pixel_table
 from tatamu.engine.target import Target
 
 
@@ -129,12 +131,39 @@ class _Phase:
         )
 
 
-def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
+_Gather = Callable[[Code, Job, Pointer, Pointer, Pointer, Int, tuple[Int, Int, Int, Int]], None]
+"""Makes the slab of a task: slab, source, buffer, channels, then first row and column, rows and columns."""
+
+
+def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Gather:
+    if kernel.in_place:
+        stored = numbers.element.bits // 8
+        write_table = define_write_pixel_table(module, stored)
+
+        def point(code: Code, job: Job, slab: Pointer, source: Pointer, buffer: Pointer, present: Int,
+                  grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
+            zeros = buffer.of(numbers.stored)
+            code.fill_zero(zeros, present)
+            beyond = job[Word.STRIDE_W] * DEPTHWISE_TILES[0][0]
+            code.call(write_table, job.table, job.words, slab, source, zeros, *grid, beyond)
+
+        return point
     pack_channels = define_pack_channels(module, numbers, kernel.source_interleaved)
+
+    def pack(code: Code, job: Job, slab: Pointer, source: Pointer, _: Pointer, present: Int,
+             grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
+        code.call(pack_channels, job.table, job.words, slab, source, present, *grid)
+
+    return pack
+
+
+def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
+    gather = _gather(kernel, module, numbers)
     counts: set[int | None] = set(kernel.taps) or {None}
     multiply = {taps: define_multiply_line(module, numbers, kernel, taps) for taps in counts}
     store = None if kernel.target_interleaved else define_store_planes(module, numbers)
     lanes, item = numbers.lanes, numbers.element.compute_bytes
+    entry = entry_bytes(kernel, numbers)
 
     def task(
         code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
@@ -161,8 +190,9 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
         rows = (bottom.minimum(job[Word.ROW_HIGH]) - row0).maximum(0)
         column0 = at.column0 // across * job[Word.STRIDE_W]
         columns = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
-        code.call(pack_channels, job.table, job.words, slab, source, at.present, row0, column0, rows, columns)
-        pitch, step = block_pitch(rows, columns, lanes), job[Word.TAP_STEP_H]
+        gather(code, job, slab, source, buffer, at.present, (row0, column0, rows, columns))
+        pitch = code.index(0) if kernel.in_place else block_pitch(rows, columns, lanes) * item
+        step = job[Word.TAP_STEP_H]
         with code.loop(0, at.lines) as line:
             down_phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
             padded = top + line // down * job[Word.STRIDE_H] + down_phase.position
@@ -182,21 +212,22 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
                     else:
                         out = buffer + (line * at.columns + j) * lanes
                     arguments = Line(
-                        slab=slab + (c // lanes * pitch + (first_row + phase.position) * lanes),
+                        slab=slab.moved_bytes(c // lanes * pitch + (first_row + phase.position) * entry),
                         weights=panel + (weight_row + phase.first + 1) * lanes,
                         bias=panel,
                         out=out,
                         rows=end - begin,
                         taps=phase.taps,
-                        row_step=step * columns * (lanes * item),
-                        tap_step=job[Word.TAP_STEP_W] * (lanes * item),
-                        result_step=job[Word.STRIDE_W] * (lanes * item),
+                        row_step=step * columns * entry,
+                        tap_step=job[Word.TAP_STEP_W] * entry,
+                        result_step=job[Word.STRIDE_W] * entry,
                         weight_row_step=job[Word.PANEL_STEP_H] * job[Word.KERNEL_W] * (lanes * item),
                         weight_tap_step=job[Word.PANEL_STEP_W] * (lanes * item),
                         out_step=across * (job[Word.TARGET_W] if kernel.target_interleaved else lanes),
                         count=count,
                         present=(at.present - c).minimum(lanes),
                         stretch=job[Word.STRETCH_ROWS],
+                        channel=c * (numbers.element.bits // 8),
                     )
                     code.call(multiply[taps], *arguments.values())
 

@@ -16,7 +16,7 @@ class Line:
     """The arguments of a line, in the order in which its function takes them. Steps are in bytes."""
 
     slab: Pointer
-    """What the first tap reads for the first result."""
+    """What the first tap reads for the first result: a pixel, or its address where it is read in place."""
     weights: Pointer
     bias: Pointer
     out: Pointer
@@ -37,10 +37,17 @@ class Line:
     """Channels of them."""
     stretch: Int
     """Row taps that are summed before they are added to the sum of the others."""
+    channel: Int
+    """Bytes from an address of the table to the line's channels, where pixels are read in place."""
 
     def values(self) -> list[Pointer | Int]:
         """In order."""
         return [getattr(self, field.name) for field in fields(self)]
+
+
+def entry_bytes(kernel: DepthwiseKernel, numbers: Numbers) -> int:
+    """Bytes of a pixel in the slab: of a register, or of its address."""
+    return 8 if kernel.in_place else numbers.lanes * numbers.element.compute_bytes
 
 
 def define_multiply_line(
@@ -53,10 +60,10 @@ def define_multiply_line(
     registers, of which up to a tile is written past the last.
     """
     name = "multiply_line" if taps is None else f"multiply_line_{taps}"
-    code = define(module, name, [POINTER] * 4 + [I64] * 11)
+    code = define(module, name, [POINTER] * 4 + [I64] * 12)
     slab, weights, bias = (code.pointer(n, numbers.computed) for n in range(3))
     out = code.pointer(3, numbers.stored if kernel.target_interleaved else numbers.computed)
-    line = Line(slab, weights, bias, out, *(code.argument(n) for n in range(4, 15)))
+    line = Line(slab, weights, bias, out, *(code.argument(n) for n in range(4, 16)))
     tile = _Tile(code, numbers, kernel, taps, line)
     count = tile.line.count
     done = code.variable(0)
@@ -82,17 +89,14 @@ class _Tile:
     ) -> None:
         self.code, self.numbers, self.kernel, self.taps, self.line = code, numbers, kernel, taps, line
         self.lanes = numbers.lanes
+        self.entry_bytes = entry_bytes(kernel, numbers)
         self.bias = line.bias.load(0, self.lanes)
         self.spilled = code.stack(numbers.computed, DEPTHWISE_TILES[0][0] * self.lanes)
 
     def compute(self, size: int, done: Int) -> None:
         """``size`` results from number ``done`` on; there may be fewer."""
         line, stride = self.line, self.kernel.stride
-        step = (
-            self.code.index(stride * self.lanes * self.numbers.element.compute_bytes)
-            if stride
-            else line.result_step
-        )
+        step = self.code.index(stride * self.entry_bytes) if stride else line.result_step
         begin = line.slab.moved_bytes(done * step)
         sums = [Variable(self.code, self.bias) for _ in range(size)]
         if self.taps is None:
@@ -137,7 +141,7 @@ class _Tile:
             else:
                 held = weight.load(0, self.lanes)
                 for number, total in enumerate(sums):
-                    pixel = at.moved_bytes(line.result_step * number).load(0, self.lanes)
+                    pixel = self._pixel(at.moved_bytes(line.result_step * number))
                     total.set(code.multiply_add(pixel, held, total.get()))
 
     def _products(self, sums: list[Variable], weights: Pointer, pixels: Pointer, across: int) -> None:
@@ -149,9 +153,16 @@ class _Tile:
             for k in range(across):
                 readers.setdefault(number * self.kernel.stride + k, []).append((number, k))
         for place, found in sorted(readers.items()):
-            pixel = pixels.load(place * lanes, lanes)
+            pixel = self._pixel(pixels.moved_bytes(place * self.entry_bytes))
             for number, k in found:
                 sums[number].set(self.code.multiply_add(pixel, held[k], sums[number].get()))
+
+    def _pixel(self, entry: Pointer) -> ir.Value:
+        """A register of one pixel."""
+        if not self.kernel.in_place:
+            return entry.load(0, self.lanes)
+        there = Pointer(self.code, entry.of(POINTER).load(), self.numbers.stored)
+        return self.numbers.load(self.code, there.moved_bytes(self.line.channel), 0, self.lanes)
 
     def _finish(self, sums: list[ir.Value], out: Pointer, left: Int) -> None:
         """Write the sums: all of their lanes and pixels, or those that are results."""

@@ -91,13 +91,15 @@ class DepthwiseKernel:
 
     ``stride`` is that of the columns, or 0 for one that the table gives. ``taps`` is how many column taps
     each phase has. Where it is empty the table says it: ``chunk`` of them are multiplied at a time, each
-    pixel being read once for all of them; what is left, one by one.
+    pixel being read once for all of them; what is left, one by one. ``in_place`` pixels are read where they
+    lie, through a table of their addresses; others are copied to a slab.
     """
 
     element: ElementType
     stride: int
     taps: tuple[int, ...]
     chunk: int
+    in_place: bool
     source_interleaved: bool
     target_interleaved: bool
 
@@ -105,7 +107,8 @@ class DepthwiseKernel:
         """Dtype, technique, stride, taps, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         taps = "x".join(map(str, self.taps)) if self.taps else f"n{self.chunk}"
-        return f"{self.element.name}_depthwise_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
+        technique = "depthwiseinplace" if self.in_place else "depthwise"
+        return f"{self.element.name}_{technique}_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

@@ -127,9 +127,13 @@ def _lower(
     rows, columns = _Phases(phases[0]), _Phases(phases[1])
     interleaved = [layout is Layout.INTERLEAVED for layout in layouts]
     stride = columns.stride if columns.stride <= 2 else 0
-    kernel = DepthwiseKernel(element, stride, *_taps(rows, columns), *interleaved)
     channels, lanes, item = geometry.groups, target.lanes(element.compute_bytes), element.compute_bytes
-    plan = plan_depthwise(rows.axis, columns.axis, geometry.batch, channels, element, target, *interleaved)
+    column_taps, chunk = _taps(rows, columns)
+    in_place = all(interleaved) and channels % lanes == 0 and column_taps != ()
+    kernel = DepthwiseKernel(element, stride, column_taps, chunk, in_place, *interleaved)
+    plan = plan_depthwise(
+        rows.axis, columns.axis, geometry.batch, channels, element, target, *interleaved, in_place=in_place
+    )
 
     column_blocks = -(-columns.axis.grid // plan.block_w)
     blocks = -(-rows.axis.grid // plan.block_h) * column_blocks
@@ -144,6 +148,9 @@ def _lower(
     tiles_at = slab_at + aligned(slab * lanes * item)
     # Results are written a tile at a time, and read a register of pixels at a time.
     held = 0 if kernel.target_interleaved else plan.block_h * plan.block_w + max(overrun, lanes)
+    if in_place:  # Addresses, and a pixel of zeros.
+        slab = rows.axis.extent(plan.block_h) * columns.axis.extent(plan.block_w) + overrun
+        tiles_at, held = slab_at + aligned(8 * slab), plan.channel_block // lanes
     scratch = tiles_at + aligned(held * lanes * item)
     shared = aligned(channel_blocks * (kernel_h * kernel_w + 1) * lanes * item)
     average = rows.axis.taps * columns.axis.taps // (rows.step * columns.step)
