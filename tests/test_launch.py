@@ -108,6 +108,16 @@ LARGER = [
     Geometry(11, 90, 45, 1, Axis(7, 7), Axis(7, 7)),
     Geometry(2, 600, 40, 1, Axis(5, 3, 1, 1, 1, 1), Axis(7, 3, 1, 1, 1, 1)),
     Geometry(2, 3, 40, 1, Axis(32, 8, 8), Axis(24, 8, 8)),
+    # Depthwise, of more channels than a register holds: every form of column taps, a kernel larger than its
+    # image, blocks of rows and of columns, padding that is no zero, steps over pixels.
+    Geometry(2, 40, 40, 40, Axis(15, 3, 1, 1, 1, 1), Axis(17, 3, 1, 1, 1, 1)),
+    Geometry(2, 37, 37, 37, Axis(14, 5, 2, 1, 2, 1), Axis(15, 5, 2, 1, 1, 2)),
+    Geometry(2, 64, 64, 64, Axis(7, 13, 1, 1, 6, 6), Axis(7, 13, 1, 1, 6, 6)),
+    Geometry(1, 19, 19, 19, Axis(33, 31, 1, 1, 15, 15), Axis(20, 29, 1, 1, 14, 14)),
+    Geometry(1, 33, 33, 33, Axis(9, 3, 1, 1, 1, 1), Axis(1300, 3, 1, 1, 1, 1)),
+    Geometry(1, 18, 18, 18, Axis(120, 7, 1, 1, 3, 3), Axis(64, 7, 1, 1, 3, 3), "reflect"),
+    Geometry(2, 50, 50, 50, Axis(11, 2, 3, 2, 0, 3), Axis(13, 3, 4, 3, 5, 2)),
+    Geometry(2, 35, 35, 35, Axis(9, 3, 2, 2, 2, 2), Axis(12, 4, 1, 2, 3, 2), "circular"),
 ]
 
 

@@ -54,7 +54,7 @@ def geometry(integer: Integers) -> Geometry:
         rows, columns, deep, wide = axis(integer, mode, 5, 3), axis(integer, mode, 6, 3), (20, 90), (1, 70)
     elif shape == 3:  # Depthwise, with a multiplier.
         rows, columns = axis(integer, mode, 9, 5), axis(integer, mode, 20, 5)
-        groups, deep, wide = integer(2, 20), (1, 1), (1, 2)
+        groups, deep, wide = integer(2, 36), (1, 1), (1, 2)
     elif shape == 4:  # Fully connected: the kernel is as large as the image.
         mode, groups, deep, wide = "zeros", integer(1, 2), (1, 40), (1, 20)
         rows, columns = (Axis(size, size, integer(1, 2)) for size in (integer(1, 3), integer(1, 3)))

@@ -43,9 +43,13 @@ def padded_words(table: Table, rows: PaddedAxis, columns: PaddedAxis, mode: str)
     return {
         Word.PADDED_ROWS: padded_rows,
         Word.PADDED_ROW_TABLE: row_table,
+        Word.ROW_BEFORE: rows.before,
+        Word.ROW_LOW: top if mode == "zeros" else 0,
+        Word.ROW_HIGH: bottom if mode == "zeros" else padded_rows,
         Word.PADDED_COLUMNS: padded_columns,
         Word.COLUMN_BEFORE: columns.before,
         Word.COLUMN_LOW: low,
         Word.COLUMN_HIGH: high,
         Word.PADDED_COLUMN_TABLE: column_table,
+        Word.EDGES_ARE_ZERO: int(mode == "zeros"),
     }

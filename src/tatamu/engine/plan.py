@@ -5,6 +5,7 @@ Nothing here depends on the number of threads, so results do not either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,6 +39,11 @@ _LIST_CYCLES = 1
 _MOST_PIXELS = 1024
 _PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """In how many blocks the pixels of a batch may be cut."""
+
+
+def waiting(tasks: int) -> float:
+    """What a call costs, relative to its work, where its tasks are too few to be shared evenly."""
+    return math.pow(max(1.0, _TASKS_WANTED / tasks), _WAITING_POWER)
 
 
 @dataclass(frozen=True)
@@ -163,8 +169,7 @@ def _cuts(
         copies_a_row = -(-(work.grid_w + extra) // lanes) * (1 if work.stride_w == 1 else 2)
         row_cycles = _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
         packing = parts * copies * images * slots * row_cycles
-        waiting = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        cycles = (packing + panels * taps * steps + weight_cycles) * waiting * blocks
+        cycles = (packing + panels * taps * steps + weight_cycles) * waiting(tasks) * blocks
         return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)
 
     most_parts = max(1, panels // _TILES_AT_LEAST)
@@ -209,8 +214,8 @@ def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
     m_block = min(best.m_block, max(1, target.l2_bytes // 4 // (channel_block * taps * item) // rows) * rows)
     # Sums wait in memory between channel blocks: they should stay in L2.
     if channel_block < work.channels:
-        waiting = best.images * best.block_h * block_w * item
-        m_block = min(m_block, max(1, target.l2_bytes // 3 // waiting // rows) * rows)
+        tile_bytes = best.images * best.block_h * block_w * item
+        m_block = min(m_block, max(1, target.l2_bytes // 3 // tile_bytes // rows) * rows)
     block = f"{best.images}x{best.block_h}x{block_w}"
     reason = (
         f"direct: {rows}x{vectors} tile for {work.m} channels; {form.value} slabs of {channel_block} of"
@@ -270,8 +275,7 @@ def plan_interleaved(
         multiplying = -(-pixel_block // rows) * rows * m_block // lanes * products
         packing = _PACK_CYCLES * products * m_block
         listing = _LIST_CYCLES * pixel_block * taps
-        waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        return (multiplying + packing + listing) * waiting / (pixel_block * m_block)
+        return (multiplying + packing + listing) * waiting(tasks) / (pixel_block * m_block)
 
     choices = [
         (-(-pixels // parts // rows) * rows, -(-tiles_across // across) * width)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tatamu.engine.plan import waiting
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -19,8 +20,6 @@ MULTIPLY_EFFICIENCY = 0.92
 _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 10
 _WRITE_BYTES_A_CYCLE = 6
-TASKS_WANTED = 8
-WAITING_POWER = 0.2
 _MOST_TILES = 96
 _MOST_SCRATCH = 4 << 20
 
@@ -122,8 +121,7 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
         traffic += weight_bytes / split / rate
         transforms = tiles * (source_blocks * there + each * vectors * back)
         tasks = blocks * split
-        waiting = max(1.0, TASKS_WANTED / tasks) ** WAITING_POWER
-        cycles = weights + tasks * (multiply + 0.3 * traffic + transforms) * waiting
+        cycles = weights + tasks * (multiply + 0.3 * traffic + transforms) * waiting(tasks)
         reason = (
             f"winograd F({outputs[0]}x{outputs[1]}, {work.taps[0]}x{work.taps[1]}): {products} products for"
             f" {pixels * work.taps[0] * work.taps[1]}; blocks of {images}x{block_h}x{block_w} tiles,"

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tatamu.engine.plan import waiting
 from tatamu.engine.plan_winograd import (
     INSTRUCTIONS_A_CYCLE,
     MULTIPLY_EFFICIENCY,
-    TASKS_WANTED,
-    WAITING_POWER,
     WinogradWork,
     direct_cycles,
     evenly,
@@ -83,8 +82,7 @@ def _plan(
         there = tiles * transform * (-(-channel_block // lanes) + -(-m_block // lanes))
         finish = channel_block * panels * vectors * (6 * products) / INSTRUCTIONS_A_CYCLE
         tasks = work.groups * -(-work.channels // channel_block) * -(-work.m // m_block)
-        waiting = max(1.0, TASKS_WANTED / 2 / tasks) ** (2 * WAITING_POWER)
-        cycles = tasks * (blocks * (multiply + traffic + there) + finish) * waiting
+        cycles = tasks * (blocks * (multiply + traffic + there) + finish) * waiting(tasks)
         direct = tile[0] * tile[1] * work.taps[0] * work.taps[1]
         reason = (
             f"winograd grad weight F({work.taps[0]}x{work.taps[1]}, {tile[0]}x{tile[1]}): {products} products"

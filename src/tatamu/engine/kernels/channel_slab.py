@@ -1,134 +1,247 @@
-"""Any layout, dtype and padding mode → a slab whose lanes are channels: ``slab[row][column][lane]``.
+"""Any layout, dtype and padding mode → slabs whose lanes are channels: ``slab[block][row][column][lane]``.
 
 One pixel of a block of channels is one register. The grid is the padded source; see `engine/padded.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, transpose
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 
 
+def block_pitch(rows: Int, columns: Int, lanes: int) -> Int:
+    """Elements from one block of a slab to the next: odd in registers, to spread blocks over cache sets."""
+    registers = rows * columns
+    return (registers + (1 - registers % 2)) * lanes
+
+
 def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool) -> ir.Function:
-    """Write ``slab[row][column][lane]`` of up to `lanes` channels, a stretch of the padded source.
+    """Write ``slab[block][row][column][lane]``, a stretch of the padded source; a block is `lanes` channels.
 
     Arguments: table, job, slab, source (of this image, at the first channel), channels present, first
     padded row, first padded column, rows, columns. Lanes past the channels present are zeros, and so are
-    positions past the padded source. Complex elements are not served.
+    positions past the padded source. Blocks lie `block_pitch` apart. Complex elements are not served.
     """
-    code = define(module, "pack_channels", [POINTER] * 4 + [I64] * 5)
+    pixels = (define_interleaved_pixels if interleaved else define_planar_pixels)(module, numbers)
+    code = define(module, f"pack_channels_{'i' if interleaved else 'p'}", [POINTER] * 4 + [I64] * 5)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
     slab, source = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
     present, row0, column0, rows, columns = (code.argument(n) for n in range(4, 9))
-    writer = _Writer(code, numbers, job, present)
+    lanes, pitch = numbers.lanes, block_pitch(rows, columns, numbers.lanes)
     begin = (job[Word.COLUMN_LOW] - column0).maximum(0).minimum(columns)
     end = (job[Word.COLUMN_HIGH] - column0).minimum(columns).maximum(begin)
     first = (column0 + begin - job[Word.COLUMN_BEFORE]) * job[Word.SOURCE_W]
+    edges = _Edges(code, numbers, job, column0, begin, end, columns)
+    low, high = job[Word.ROW_LOW], job[Word.ROW_HIGH]
+    # Whole rows that follow one another in memory are written in one go: no register of them is half empty.
+    width = end - begin
+    whole = code.both(
+        width.equals(job[Word.SOURCE_H]), width.equals(job[Word.COLUMN_HIGH] - job[Word.COLUMN_LOW])
+    )
+    flat = code.index(0)
+    if not interleaved:
+        flat = code.select(code.both(whole, job[Word.EDGES_ARE_ZERO].equals(1)), job[Word.SOURCE_W], 0)
+
+    def write(at: Pointer, line: Pointer, lines: Int) -> None:
+        code.call(
+            pixels, at + begin * lanes, line + first, width * lines, present, pitch, job[Word.SOURCE_C],
+            job[Word.SOURCE_W], width, columns - width,
+        )  # fmt: skip
+
     with code.loop(0, rows) as row:
-        at = slab + row * columns * numbers.lanes
+        at = slab + row * columns * lanes
         source_row = code.variable(-1)
         with code.when(row0 + row < job[Word.PADDED_ROWS]):
             source_row.become(job.table.read_index(job[Word.PADDED_ROW_TABLE] + row0 + row))
         with code.either(source_row.now < 0) as (empty, filled):
-            with empty:
-                code.fill_zero(at, columns * numbers.lanes)
+            with empty, code.loop(0, present, lanes) as channel:
+                code.fill_zero(at + channel // lanes * pitch, columns * lanes)
             with filled:
                 line = source + source_row.now * job[Word.SOURCE_H]
-                writer.edges(at, line, column0, code.index(0), begin)
-                if interleaved:
-                    writer.interleaved(at + begin * numbers.lanes, line + first, end - begin)
-                else:
-                    writer.planar(at + begin * numbers.lanes, line + first, end - begin)
-                writer.edges(at, line, column0, end, columns)
+                with code.loop(0, present, lanes) as channel:
+                    edges.write(
+                        at + channel // lanes * pitch,
+                        line + channel * job[Word.SOURCE_C],
+                        (present - channel).minimum(lanes),
+                    )
+                with code.when(code.builder.not_(flat.equals(1))):
+                    write(at, line, code.index(1))
+    if not interleaved:
+        inside = low.maximum(row0)
+        lines = (high.minimum(row0 + rows) - inside).maximum(0)
+        with code.when(flat.equals(1)):
+            line = source + (inside - job[Word.ROW_BEFORE]) * job[Word.SOURCE_H]
+            write(slab + (inside - row0) * columns * lanes, line, lines)
     code.done()
     return code.function
 
 
 @dataclass(frozen=True)
-class _Writer:
-    """Writes the pixels of one row."""
+class _Edges:
+    """The columns of a row that padding stands in for: those before ``begin`` and from ``end`` on."""
 
     code: Code
     numbers: Numbers
     job: Job
-    present: Int
+    column0: Int
+    begin: Int
+    end: Int
+    columns: Int
 
-    def _pixel(self, target: Pointer, source: Pointer) -> None:
-        """One pixel, lane by lane."""
+    def write(self, target: Pointer, line: Pointer, present: Int) -> None:
+        """The edges of one block of channels."""
         code = self.code
-        target.store(code.zero(self.numbers.vector))
-        with code.loop(0, self.present) as lane:
-            target.store(self.numbers.load(code, source, lane * self.job[Word.SOURCE_C]), lane)
+        with code.either(self.job[Word.EDGES_ARE_ZERO].equals(1)) as (zeros, listed):
+            with zeros:
+                self._each(lambda x: (target + x * self.numbers.lanes).store(code.zero(self.numbers.vector)))
+            with listed:
+                self._each(lambda x: self._listed(target + x * self.numbers.lanes, line, x, present))
 
-    def edges(self, target: Pointer, line: Pointer, column0: Int, start: Int, stop: Int) -> None:
-        """The columns that padding stands in for."""
-        code, job = self.code, self.job
+    def _each(self, write: Callable[[Int], None]) -> None:
+        bounds: tuple[tuple[Index, Index], ...] = ((0, self.begin), (self.end, self.columns))
+        for start, stop in bounds:
+            with self.code.loop(start, stop) as x:
+                write(x)
+
+    def _listed(self, target: Pointer, line: Pointer, x: Int, present: Int) -> None:
+        code, job, position = self.code, self.job, self.column0 + x
         low, high = job[Word.COLUMN_LOW], job[Word.COLUMN_HIGH]
-        with code.loop(start, stop) as x:
-            position, at = column0 + x, target + x * self.numbers.lanes
-            column = code.variable(-1)
-            with code.when(position < job[Word.PADDED_COLUMNS]):
-                entry = code.select(position < low, position, position - high + low)
-                column.become(job.table.read_index(job[Word.PADDED_COLUMN_TABLE] + entry))
-            with code.either(column.now < 0) as (empty, filled):
-                with empty:
-                    at.store(code.zero(self.numbers.vector))
-                with filled:
-                    self._pixel(at, line + column.now * job[Word.SOURCE_W])
+        column = code.variable(-1)
+        with code.when(position < job[Word.PADDED_COLUMNS]):
+            entry = code.select(position < low, position, position - high + low)
+            column.become(job.table.read_index(job[Word.PADDED_COLUMN_TABLE] + entry))
+        with code.either(column.now < 0) as (empty, filled):
+            with empty:
+                target.store(code.zero(self.numbers.vector))
+            with filled:
+                write_pixel(
+                    code,
+                    self.numbers,
+                    target,
+                    line + column.now * job[Word.SOURCE_W],
+                    present,
+                    job[Word.SOURCE_C],
+                )
 
-    def interleaved(self, target: Pointer, source: Pointer, count: Int) -> None:
-        """``count`` pixels whose channels lie side by side."""
-        code, numbers, lanes, step = self.code, self.numbers, self.numbers.lanes, self.job[Word.SOURCE_W]
-        with code.either(self.present.equals(lanes)) as (full, partial):
-            with full, code.loop(0, count) as x:
-                target.store(numbers.load(code, source, x * step, lanes), x * lanes)
-            with partial:
-                mask = code.first_lanes(self.present, lanes)
-                with code.loop(0, count) as x:
-                    if numbers.target.masks:
-                        pixel = code.masked_load(source + x * step, mask, lanes)
-                        target.store(numbers.widen(code, pixel), x * lanes)
-                    else:
-                        self._pixel(target + x * lanes, source + x * step)
 
-    def planar(self, target: Pointer, source: Pointer, count: Int) -> None:
-        """``count`` pixels of channels that lie apart: registers of pixels are transposed."""
-        code, lanes = self.code, self.numbers.lanes
+def write_pixel(
+    code: Code, numbers: Numbers, target: Pointer, source: Pointer, present: Int, stride_c: Index
+) -> None:
+    """One register, lane by lane; lanes past those present are zeros."""
+    target.store(code.zero(numbers.vector))
+    with code.loop(0, present) as lane:
+        target.store(numbers.load(code, source, lane * stride_c), lane)
+
+
+def _pixels(module: ir.Module, numbers: Numbers, name: str) -> tuple[Code, Pointer, Pointer, list[Int]]:
+    """Begin a function that writes a run of pixels to the slab.
+
+    Arguments: slab, source, number of pixels, channels present, elements from one block of channels to
+    the next, the source's elements from one channel and pixel to the next; pixels of a slab row, and the
+    registers between the end of one and the beginning of the next.
+    """
+    code = define(module, name, [POINTER] * 2 + [I64] * 7)
+    target, source = code.pointer(0, numbers.computed), code.pointer(1, numbers.stored)
+    return code, target, source, [code.argument(n) for n in range(2, 9)]
+
+
+def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Write pixels of one row whose channels lie side by side; see `_pixels`."""
+    code, target, source, (count, present, pitch, _, step, _, _) = _pixels(
+        module, numbers, "interleaved_pixels"
+    )
+    lanes = numbers.lanes
+    whole = present // lanes
+    rest = present - whole * lanes
+    mask = code.first_lanes(rest, lanes)
+    with code.loop(0, whole) as block, code.loop(0, count) as x:
+        pixel = numbers.load(code, source, x * step + block * lanes, lanes)
+        target.store(pixel, x * lanes + block * pitch)
+    with code.when(rest > 0), code.loop(0, count) as x:
+        tail, end = source + (x * step + whole * lanes), target + (x * lanes + whole * pitch)
+        if numbers.target.masks:
+            end.store(numbers.widen(code, code.masked_load(tail, mask, lanes)))
+        else:
+            write_pixel(code, numbers, end, tail, rest, 1)
+    code.done()
+    return code.function
+
+
+def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Write pixels of channels that lie apart, a register of each transposed at a time; see `_pixels`."""
+    existing = module.globals.get("planar_pixels")
+    if existing is not None:
+        return existing
+    code, target, source, arguments = _pixels(module, numbers, "planar_pixels")
+    count, present, pitch, stride_c, step, run, gap = arguments
+    lanes = numbers.lanes
+    with code.loop(0, present, lanes) as channel:
         begin = code.variable(0)
-        with code.when(self.job[Word.SOURCE_W].equals(1)):
-            whole = count - count % lanes
-            full = code.select(self.present.equals(lanes), whole, 0)
+        there = (present - channel).minimum(lanes)
+        first = source + channel * stride_c
+        place = _Place(code, target + channel // lanes * pitch, lanes, run, gap)
+        with code.when(step.equals(1)):
+            full = code.select(there.equals(lanes), count - count % lanes, 0)
             with code.loop(0, full, lanes) as x:
-                self._block(target + x * lanes, source + x, None)
+                _block(code, numbers, place, first + x, stride_c)
             begin.become(full)
-            if self.numbers.target.masks:
+            if numbers.target.masks:
                 with code.loop(full, count, lanes) as x:
-                    self._block(target + x * lanes, source + x, (count - x).minimum(lanes))
+                    _block(code, numbers, place, first + x, stride_c, (there, (count - x).minimum(lanes)))
                 begin.become(count)
         with code.loop(begin.now, count) as x:
-            self._pixel(target + x * lanes, source + x * self.job[Word.SOURCE_W])
+            write_pixel(code, numbers, place.take(), first + x * step, there, stride_c)
+    code.done()
+    return code.function
 
-    def _block(self, target: Pointer, source: Pointer, pixels: Int | None) -> None:
-        """A register of pixels of each channel; of ``pixels`` of them and the channels present alone."""
-        code, numbers, lanes = self.code, self.numbers, self.numbers.lanes
-        lines = []
-        for lane in range(lanes):
-            line = source + self.job[Word.SOURCE_C] * lane
-            if pixels is None:
-                stored = line.load(0, lanes)
-            else:
-                wanted = code.select(self.present > lane, pixels, 0)
-                stored = code.masked_load(line, code.first_lanes(wanted, lanes), lanes)
-            lines.append(numbers.widen(code, stored))
-        for number, pixel in enumerate(transpose(code, lines)):
-            if pixels is None:
-                target.store(pixel, number * lanes)
-            else:
-                with code.when(pixels > number):
-                    target.store(pixel, number * lanes)
+
+class _Place:
+    """Where the next pixel goes: rows of ``run`` pixels with ``gap`` registers between them."""
+
+    def __init__(self, code: Code, start: Pointer, lanes: int, run: Int, gap: Int) -> None:
+        self.code, self.start, self.lanes, self.run, self.gap = code, start, lanes, run, gap
+        self.column, self.register = code.variable(0), code.variable(0)
+
+    def take(self) -> Pointer:
+        """The place of this pixel; the next call is about the next."""
+        place = self.start + self.register.now * self.lanes
+        following = self.column.now + 1
+        ended = following.equals(self.run)
+        self.column.become(self.code.select(ended, 0, following))
+        self.register.become(self.register.now + self.code.select(ended, self.gap + 1, 1))
+        return place
+
+
+def _block(
+    code: Code,
+    numbers: Numbers,
+    place: _Place,
+    source: Pointer,
+    stride_c: Int,
+    part: tuple[Int, Int] | None = None,
+) -> None:
+    """A register of pixels of each channel; ``part`` limits the channels and pixels."""
+    lanes = numbers.lanes
+    lines = []
+    for lane in range(lanes):
+        line = source + stride_c * lane
+        if part is None:
+            stored = line.load(0, lanes)
+        else:
+            channels, pixels = part
+            wanted = code.select(channels > lane, pixels, 0)
+            stored = code.masked_load(line, code.first_lanes(wanted, lanes), lanes)
+        lines.append(numbers.widen(code, stored))
+    for number, pixel in enumerate(transpose(code, lines)):
+        if part is None:
+            place.take().store(pixel)
+        else:
+            with code.when(part[1] > number):
+                place.take().store(pixel)

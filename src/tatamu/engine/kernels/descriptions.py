@@ -102,6 +102,71 @@ class GradWeightKernel:
         return grad_weight.build(self, target)
 
 
+DEPTHWISE_TILES = ((14, 12), (7, 5), (4, 3), (2, 1))
+"""Depthwise results of a register tile, and from how many left on it is taken; surplus ones are dropped."""
+
+
+@dataclass(frozen=True)
+class DepthwiseKernel:
+    """What one compiled depthwise kernel is for: forward and grad input, lanes are channels.
+
+    ``stride`` is that of the columns, or 0 for one that the table gives. ``taps`` is how many column taps
+    each phase has. Where it is empty the table says it: ``chunk`` of them are multiplied at a time, each
+    pixel being read once for all of them; what is left, one by one. ``in_place`` pixels are read where they
+    lie, through a table of their addresses; others are copied to a slab.
+    """
+
+    element: ElementType
+    stride: int
+    taps: tuple[int, ...]
+    chunk: int
+    in_place: bool
+    source_interleaved: bool
+    target_interleaved: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, stride, taps, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
+        taps = "x".join(map(str, self.taps)) if self.taps else f"n{self.chunk}"
+        technique = "depthwiseinplace" if self.in_place else "depthwise"
+        return f"{self.element.name}_{technique}_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import depthwise  # noqa: PLC0415  # Most programs compile nothing.
+
+        return depthwise.build(self, target)
+
+
+@dataclass(frozen=True)
+class DepthwiseWeightKernel:
+    """What one compiled depthwise grad-weight kernel is for.
+
+    The register tile is ``rows`` by ``taps`` of the weight's taps, the first of each pair; the second is what
+    is left over at the end of an axis. ``side_by_side`` taps read pixels that follow one another.
+    ``interleaved`` are input and grad output.
+    """
+
+    element: ElementType
+    rows: tuple[int, int]
+    taps: tuple[int, int]
+    side_by_side: bool
+    interleaved: tuple[bool, bool]
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in self.interleaved)
+        tile = "x".join(f"{most}r{rest}" for most, rest in (self.rows, self.taps))
+        step = "" if self.side_by_side else "apart_"
+        return f"{self.element.name}_depthwiseweight_{tile}_{step}{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import depthwise_weight  # noqa: PLC0415  # Most programs compile nothing.
+
+        return depthwise_weight.build(self, target)
+
+
 @dataclass(frozen=True)
 class FullyConnectedKernel:
     """What one compiled kernel for fully connected layers is for: an element type of one part."""

@@ -98,6 +98,11 @@ class Word(IntEnum):
     """Positions that `PADDED_ROW_TABLE` knows; those past them are zeros."""
     PADDED_ROW_TABLE = auto()
     """The source row of each padded row, or -1 for zeros."""
+    ROW_BEFORE = auto()
+    """Rows of padding before the source; negative where the source is cropped."""
+    ROW_LOW = auto()
+    ROW_HIGH = auto()
+    """Padded rows outside LOW to HIGH are zeros."""
     PADDED_COLUMNS = auto()
     COLUMN_BEFORE = auto()
     """Columns of padding before the source; negative where the source is cropped."""
@@ -106,6 +111,24 @@ class Word(IntEnum):
     """Padded columns LOW to HIGH lie in the source; the others are edges."""
     PADDED_COLUMN_TABLE = auto()
     """The source column of each edge column, or -1 for zeros: those before LOW, then those from HIGH on."""
+    # Depthwise: results of a phase read slab positions STRIDE apart, its taps TAP_STEP apart.
+    ROW_PHASES = auto()
+    """Rows of results from one to the next of the same phase."""
+    ROW_PHASE_TABLE = auto()
+    """`TapPhase` entries, one for each phase."""
+    COLUMN_PHASES = auto()
+    COLUMN_PHASE_TABLE = auto()
+    TAP_STEP_H = auto()
+    TAP_STEP_W = auto()
+    SPAN_H = auto()
+    """Slab positions from the first that any phase reads for its first result to the last, both included."""
+    SPAN_W = auto()
+    PANEL_STEP_H = auto()
+    """Rows of the weight from one tap to the next; negative where the kernel is flipped."""
+    PANEL_STEP_W = auto()
+    KERNEL_W = auto()
+    STRETCH_ROWS = auto()
+    """Row taps that are summed before they are added to the sum of the others."""
     # The products: which weight meets which place of the slab.
     ROW_TAPS = auto()
     TAPS_ACROSS = auto()
@@ -146,6 +169,8 @@ class Word(IntEnum):
     WEIGHT_NEGATED = auto()
     WEIGHT_CONTIGUOUS = auto()
     """1 where (channel, tap) of one row of the gradient of the weights lie side by side."""
+    PACKED_TAPS = auto()
+    """Taps of a packed panel."""
     WEIGHT_LINES = auto()
     """Along what a row of weights is read: see `WeightLines`."""
     WEIGHT_PANEL = auto()
@@ -212,6 +237,17 @@ class ColumnTap(IntEnum):
     """Output columns LOW to HIGH read the source itself; the others are edges."""
     EDGES = auto()
     """Position of the edge table: for each edge column, where its list of source columns begins."""
+    LENGTH = auto()
+
+
+class TapPhase(IntEnum):
+    """One entry of a phase table: the taps of every ROW_PHASES-th row, or COLUMN_PHASES-th column."""
+
+    TAPS = 0
+    POSITION = auto()
+    """Slab position that its first tap reads for its first result."""
+    FIRST = auto()
+    """The weight's row, or column, of its first tap."""
     LENGTH = auto()
 
 

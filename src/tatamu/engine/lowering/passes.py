@@ -5,7 +5,15 @@ With ``highest`` precision each result is a sum of the products of its definitio
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, fully_connected, grad_weight, winograd, winograd_grad_weight
+from tatamu.engine.lowering import (
+    depthwise,
+    depthwise_weight,
+    direct,
+    fully_connected,
+    grad_weight,
+    winograd,
+    winograd_grad_weight,
+)
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -24,6 +32,8 @@ def lower_forward(
     highest: bool = False,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    if depthwise.serves(geometry, element, target):
+        return depthwise.lower_forward(geometry, element, target, source, weight, bias_stride, result)
     if fully_connected.fits(geometry, element, source, weight):
         return fully_connected.lower_forward(geometry, element, target, source, weight, bias_stride, result)
     operands = source, weight, bias_stride, result
@@ -42,6 +52,8 @@ def lower_grad_input(
     highest: bool = False,
 ) -> Lowered:
     """The gradient of the input."""
+    if depthwise.serves_grad_input(geometry, element, target):
+        return depthwise.lower_grad_input(geometry, element, target, grad_output, weight, result)
     if fully_connected.gradient_fits(geometry, element, weight, result):
         return fully_connected.lower_grad_input(geometry, element, target, grad_output, weight, result)
     operands = grad_output, weight, result
@@ -60,6 +72,8 @@ def lower_grad_weight(
     highest: bool = False,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
+    if depthwise.serves(geometry, element, target):
+        return depthwise_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
     if fully_connected.gradient_fits(geometry, element, source, result):
         return fully_connected.lower_grad_weight(geometry, element, target, source, grad_output, result)
     operands = source, grad_output, result

@@ -1,0 +1,253 @@
+"""Depthwise convolution, forward and grad input: the lanes of a register are channels.
+
+result[pixel][lane] = bias[lane] + sum over taps of weight[tap][lane] * slab[pixel * stride + tap][lane]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from tatamu.engine.kernels.channel_slab import (
+    block_pitch,
+    define_pack_channels,
+    define_planar_pixels,
+    write_pixel,
+)
+from tatamu.engine.kernels.channel_store import define_store_planes
+from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line, entry_bytes
+from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
+from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.job import TapPhase, Word
+from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.pixel_table import define_write_pixel_table
+from tatamu.engine.target import Target
+
+
+def build(kernel: DepthwiseKernel, target: Target) -> ir.Module:
+    """The kernel as IR."""
+    numbers = Numbers(kernel.element, target)
+    module = module_for(target)
+    main = _task(kernel, module, numbers)
+    define_entry(module, kernel.name(target), main, _pack_task(module, numbers))
+    return module
+
+
+def _panel_items(job: Job, lanes: int) -> Int:
+    """Of one block of channels: the bias, then the weights, tap by tap in their own order."""
+    return (job[Word.PACKED_TAPS] + 1) * lanes
+
+
+def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
+    """Each task writes the panel of a block of channels: ``bias[lane]``, then ``weight[lane][tap]``."""
+    pixels = define_planar_pixels(module, numbers)
+    code = define(module, "pack_panel", [POINTER] * 5 + [I64])
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    panel = code.pointer(2, numbers.computed)
+    weight, bias = code.pointer(3, numbers.stored), code.pointer(4, numbers.stored)
+    present = code.argument(5)
+    panel.store(code.zero(numbers.vector))
+    with code.when(job[Word.HAS_BIAS].equals(1)), code.loop(0, present) as lane:
+        panel.store(numbers.load(code, bias, lane * job[Word.BIAS_C]), lane)
+    taps, stride = panel + numbers.lanes, job[Word.WEIGHT_M]
+    with code.either(job[Word.WEIGHT_CONTIGUOUS].equals(1)) as (contiguous, scattered):
+        with contiguous:
+            count, none = job[Word.PACKED_TAPS], code.index(0)
+            code.call(pixels, taps, weight, count, present, none, stride, code.index(1), count, none)
+        with scattered, code.loop(0, job[Word.PACKED_TAPS]) as tap:
+            place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
+            write_pixel(code, numbers, taps + tap * numbers.lanes, weight + place, present, stride)
+    code.done()
+    write = code.function
+
+    def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
+        c0 = task * numbers.lanes
+        present = (job[Word.M] - c0).minimum(numbers.lanes)
+        code.call(
+            write, job.table, job.words,
+            shared.of(numbers.computed) + task * _panel_items(job, numbers.lanes),
+            arguments.second.of(numbers.stored) + c0 * job[Word.WEIGHT_M],
+            arguments.bias.of(numbers.stored) + c0 * job[Word.BIAS_C],
+            present,
+        )  # fmt: skip
+
+    return pack
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a task computes: an image, a block of channels and a block of results."""
+
+    image: Int
+    channel: Int
+    present: Int
+    line0: Int
+    column0: Int
+    lines: Int
+    columns: Int
+
+    @staticmethod
+    def of(job: Job, task: Int, channels_first: bool) -> _Place:
+        """The task of a number: what lies side by side in memory varies fastest."""
+        if channels_first:
+            channel_block, task = task % job[Word.M_BLOCKS], task // job[Word.M_BLOCKS]
+            block, image = task % job[Word.BLOCKS], task // job[Word.BLOCKS]
+        else:
+            block, task = task % job[Word.BLOCKS], task // job[Word.BLOCKS]
+            channel_block, image = task % job[Word.M_BLOCKS], task // job[Word.M_BLOCKS]
+        line0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
+        column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
+        channel = channel_block * job[Word.M_BLOCK]
+        return _Place(
+            image,
+            channel,
+            (job[Word.M] - channel).minimum(job[Word.M_BLOCK]),
+            line0,
+            column0,
+            (job[Word.GRID_H] - line0).minimum(job[Word.BLOCK_H]),
+            (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W]),
+        )
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """The taps of the results of one phase along one axis."""
+
+    taps: Int
+    position: Int
+    first: Int
+
+    @staticmethod
+    def of(job: Job, table: Word, number: Int) -> _Phase:
+        entry = job.table + (job[table] + number * int(TapPhase.LENGTH))
+        return _Phase(
+            entry.read_index(TapPhase.TAPS),
+            entry.read_index(TapPhase.POSITION),
+            entry.read_index(TapPhase.FIRST),
+        )
+
+
+_Gather = Callable[[Code, Job, Pointer, Pointer, Pointer, Int, tuple[Int, Int, Int, Int]], None]
+"""Makes the slab of a task: slab, source, buffer, channels, then first row and column, rows and columns."""
+
+
+def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Gather:
+    if kernel.in_place:
+        stored = numbers.element.bits // 8
+        write_table = define_write_pixel_table(module, stored)
+
+        def point(code: Code, job: Job, slab: Pointer, source: Pointer, buffer: Pointer, present: Int,
+                  grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
+            zeros = buffer.of(numbers.stored)
+            code.fill_zero(zeros, present)
+            beyond = job[Word.STRIDE_W] * DEPTHWISE_TILES[0][0]
+            code.call(write_table, job.table, job.words, slab, source, zeros, *grid, beyond)
+
+        return point
+    pack_channels = define_pack_channels(module, numbers, kernel.source_interleaved)
+
+    def pack(code: Code, job: Job, slab: Pointer, source: Pointer, _: Pointer, present: Int,
+             grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
+        code.call(pack_channels, job.table, job.words, slab, source, present, *grid)
+
+    return pack
+
+
+def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
+    gather = _gather(kernel, module, numbers)
+    counts: set[int | None] = set(kernel.taps) or {None}
+    multiply = {taps: define_multiply_line(module, numbers, kernel, taps) for taps in counts}
+    store = None if kernel.target_interleaved else define_store_planes(module, numbers)
+    lanes, item = numbers.lanes, numbers.element.compute_bytes
+    entry = entry_bytes(kernel, numbers)
+
+    def task(
+        code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
+        at = _Place.of(job, task, kernel.source_interleaved)
+        slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
+        buffer = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
+        panels = shared.of(numbers.computed) + at.channel // lanes * _panel_items(job, lanes)
+        source = arguments.source.of(numbers.stored) + (
+            at.image * job[Word.SOURCE_N] + at.channel * job[Word.SOURCE_C]
+        )
+        result = arguments.target.of(numbers.stored) + (
+            at.image * job[Word.TARGET_N]
+            + at.channel * job[Word.TARGET_C]
+            + at.line0 * job[Word.TARGET_H]
+            + at.column0 * job[Word.TARGET_W]
+        )
+        down = job[Word.ROW_PHASES]
+        across = code.index(len(kernel.taps)) if kernel.taps else job[Word.COLUMN_PHASES]
+        top = at.line0 // down * job[Word.STRIDE_H]
+        bottom = top + (at.lines - 1) // down * job[Word.STRIDE_H] + job[Word.SPAN_H]
+        # Rows of zeros are not multiplied, so they are not written either.
+        row0 = top.maximum(job[Word.ROW_LOW])
+        rows = (bottom.minimum(job[Word.ROW_HIGH]) - row0).maximum(0)
+        column0 = at.column0 // across * job[Word.STRIDE_W]
+        columns = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
+        gather(code, job, slab, source, buffer, at.present, (row0, column0, rows, columns))
+        pitch = code.index(0) if kernel.in_place else block_pitch(rows, columns, lanes) * item
+        step = job[Word.TAP_STEP_H]
+        with code.loop(0, at.lines) as line:
+            down_phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
+            padded = top + line // down * job[Word.STRIDE_H] + down_phase.position
+            begin = ((job[Word.ROW_LOW] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+            end = ((job[Word.ROW_HIGH] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+            first_row = (padded + begin * step - row0) * columns
+            weight_row = (down_phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.KERNEL_W]
+
+            def write(j: Int, taps: int | None) -> None:
+                """The results of one column phase, of all channels."""
+                phase = _Phase.of(job, Word.COLUMN_PHASE_TABLE, j)
+                count = (at.columns - j + (across - 1)) // across
+                with code.loop(0, at.present, lanes) as c:
+                    panel = panels + c // lanes * _panel_items(job, lanes)
+                    if kernel.target_interleaved:
+                        out = result + (line * job[Word.TARGET_H] + j * job[Word.TARGET_W] + c)
+                    else:
+                        out = buffer + (line * at.columns + j) * lanes
+                    arguments = Line(
+                        slab=slab.moved_bytes(c // lanes * pitch + (first_row + phase.position) * entry),
+                        weights=panel + (weight_row + phase.first + 1) * lanes,
+                        bias=panel,
+                        out=out,
+                        rows=end - begin,
+                        taps=phase.taps,
+                        row_step=step * columns * entry,
+                        tap_step=job[Word.TAP_STEP_W] * entry,
+                        result_step=job[Word.STRIDE_W] * entry,
+                        weight_row_step=job[Word.PANEL_STEP_H] * job[Word.KERNEL_W] * (lanes * item),
+                        weight_tap_step=job[Word.PANEL_STEP_W] * (lanes * item),
+                        out_step=across * (job[Word.TARGET_W] if kernel.target_interleaved else lanes),
+                        count=count,
+                        present=(at.present - c).minimum(lanes),
+                        stretch=job[Word.STRETCH_ROWS],
+                        channel=c * (numbers.element.bits // 8),
+                    )
+                    code.call(multiply[taps], *arguments.values())
+
+            for number, taps in enumerate(kernel.taps):
+                write(code.index(number), taps)
+            if not kernel.taps:
+                with code.loop(0, across.minimum(at.columns)) as j:
+                    write(j, None)
+        if store is not None:
+            whole = job[Word.TARGET_H].equals(at.columns * job[Word.TARGET_W])
+            code.call(
+                store,
+                buffer,
+                result,
+                at.present,
+                code.select(whole, 1, at.lines),
+                code.select(whole, at.lines * at.columns, at.columns),
+                job[Word.TARGET_C],
+                job[Word.TARGET_H],
+                job[Word.TARGET_W],
+            )
+
+    return task
