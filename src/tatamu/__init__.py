@@ -1,9 +1,18 @@
 """tatamu (畳む, to fold): torch.nn.Conv2d from scratch, on machine code that it generates itself."""
 
-from tatamu import functional
-from tatamu.errors import TatamuError
-from tatamu.functional import conv2d
-from tatamu.nn import Conv2d, LazyConv2d
-from tatamu.precision import get_precision, set_precision
+import gc
+
+# So many objects are made here that Python would look through all of torch's for garbage: as long again.
+_collects = gc.isenabled()
+gc.disable()
+try:
+    from tatamu import functional
+    from tatamu.errors import TatamuError
+    from tatamu.functional import conv2d
+    from tatamu.nn import Conv2d, LazyConv2d
+    from tatamu.precision import get_precision, set_precision
+finally:
+    if _collects:
+        gc.enable()
 
 __all__ = ["Conv2d", "LazyConv2d", "TatamuError", "conv2d", "functional", "get_precision", "set_precision"]

@@ -8,7 +8,6 @@ from fractions import Fraction
 import pytest
 
 from tatamu.engine.cook_toom import Matrix, filtering
-from tatamu.engine.kernels.winograd.descriptions import points
 
 
 def _times(matrix: Matrix, vector: list[Fraction]) -> list[Fraction]:
@@ -17,7 +16,7 @@ def _times(matrix: Matrix, vector: list[Fraction]) -> list[Fraction]:
 
 @pytest.mark.parametrize(("outputs", "taps"), [(1, 1), (2, 3), (4, 3), (2, 5), (3, 4), (5, 2), (3, 2)])
 def test_it_is_the_convolution(outputs: int, taps: int) -> None:
-    filters = filtering(outputs, taps, points(outputs + taps - 2))
+    filters = filtering(outputs, taps)
     assert filters.products == outputs + taps - 1 == len(filters.input) == len(filters.weight)
     data = [Fraction(random.randint(-99, 99)) for _ in range(filters.products)]
     weight = [Fraction(random.randint(-99, 99)) for _ in range(taps)]
@@ -28,7 +27,6 @@ def test_it_is_the_convolution(outputs: int, taps: int) -> None:
     assert _times(filters.output, products) == expected
 
 
-@pytest.mark.parametrize("wrong", [(Fraction(0),), (Fraction(1), Fraction(1), Fraction(0))])
-def test_points_are_as_many_as_needed_and_different(wrong: tuple[Fraction, ...]) -> None:
-    with pytest.raises(ValueError, match=r"F\(2, 3\) needs 3 different points besides infinity"):
-        filtering(2, 3, wrong)
+def test_there_are_points_for_some_filters_alone() -> None:
+    with pytest.raises(KeyError):
+        filtering(6, 3)

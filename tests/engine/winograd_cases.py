@@ -14,7 +14,6 @@ from torch import Tensor
 from engine.cases import Case, Integers, Operands, arrangement, drawn
 from engine.judges import exact, padded
 from tatamu.engine.cook_toom import Filtering, Matrix, filtering
-from tatamu.engine.kernels.winograd.descriptions import points
 from tatamu.engine.lowering import winograd, winograd_grad_weight
 from tatamu.engine.plan_winograd import WinogradPlan, plans
 from tatamu.engine.plan_winograd_grad_weight import WinogradGradWeightPlan, grad_weight_plans
@@ -70,7 +69,7 @@ def limits(plan: WinogradPlan, it: Operands, expected: dict[str, Tensor]) -> dic
     """The largest error of each element of the forward pass and of grad input, from the operations alone."""
     geometry, dtype = it.geometry, it.input.dtype
     taps = geometry.kernel_size
-    rows, columns = (filtering(m, r, points(m + r - 2)) for m, r in zip(plan.outputs, taps, strict=True))
+    rows, columns = (filtering(m, r) for m, r in zip(plan.outputs, taps, strict=True))
     x, w, gy = (exact(t).abs() for t in (it.input, it.weight, it.grad_output))
     forward = _magnitude(rows, columns, padded(x, geometry), w, geometry.groups)
     if it.bias is not None:
@@ -92,9 +91,7 @@ def limits(plan: WinogradPlan, it: Operands, expected: dict[str, Tensor]) -> dic
 def grad_weight_limit(plan: WinogradGradWeightPlan, it: Operands, expected: Tensor) -> Tensor:
     """The largest error of each element of grad weight, likewise; gradients take the weight's place."""
     geometry = it.geometry
-    rows, columns = (
-        filtering(r, m, points(m + r - 2)) for m, r in zip(plan.tile, geometry.kernel_size, strict=True)
-    )
+    rows, columns = (filtering(r, m) for m, r in zip(plan.tile, geometry.kernel_size, strict=True))
     b_down, b_across, g_down, g_across, a_down, a_across = _absolute_all(rows, columns)
     (mh, mw), (kernel_h, kernel_w) = plan.tile, geometry.kernel_size
     gy = exact(it.grad_output).abs()

@@ -42,18 +42,30 @@ class Filtering:
         return self.outputs + self.taps - 1
 
 
+_PAIRS = {
+    3: (Fraction(1),),
+    5: (Fraction(3, 4), Fraction(5, 4)),
+}
+
+
+def _points(count: int) -> tuple[Fraction, ...]:
+    """Interpolation points besides infinity: 0 and pairs of opposite numbers, chosen for the least error.
+
+    docs/decisions/winograd.md has the numbers.
+    """
+    if count <= 1:
+        return (Fraction(0),)[:count]
+    return (Fraction(0), *(sign * point for point in _PAIRS[count] for sign in (1, -1)))
+
+
 @functools.cache
-def filtering(outputs: int, taps: int, points: tuple[Fraction, ...]) -> Filtering:
-    """F(outputs, taps) on ``outputs + taps - 2`` different points and infinity.
+def filtering(outputs: int, taps: int) -> Filtering:
+    """F(outputs, taps) on `points` and infinity.
 
     Raises:
-        ValueError: another number of points, or one of them twice.
+        KeyError: there are no points for so many products.
     """
-    products = outputs + taps - 1
-    if len(points) != products - 1 or len(set(points)) != len(points):
-        raise ValueError(
-            f"F({outputs}, {taps}) needs {products - 1} different points besides infinity, not {points}"
-        )
+    points = _points(outputs + taps - 2)
     # What Lagrange's basis polynomials divide by goes to the weights: it is paid for once.
     denominators = [_product(p - q for q in points if q != p) for p in points]
     weight = [[p**k / d for k in range(taps)] for p, d in zip(points, denominators, strict=True)]

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from tatamu.engine.cook_toom import Filtering, filtering
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 if TYPE_CHECKING:
     from llvmlite import ir
 
+    from tatamu.engine.cook_toom import Filtering
+
 WEIGHT_CHANNELS = 16
 """Channels whose weights one task transforms."""
-
-_PAIRS = {
-    3: (Fraction(1),),
-    5: (Fraction(3, 4), Fraction(5, 4)),
-}
-
-
-def points(count: int) -> tuple[Fraction, ...]:
-    """Interpolation points besides infinity: 0 and pairs of opposite numbers, chosen for the least error.
-
-    docs/decisions/winograd.md has the numbers.
-    """
-    if count <= 1:
-        return (Fraction(0),)[:count]
-    return (Fraction(0), *(sign * point for point in _PAIRS[count] for sign in (1, -1)))
 
 
 @dataclass(frozen=True)
@@ -51,10 +36,10 @@ class WinogradKernel:
     @property
     def filters(self) -> tuple[Filtering, Filtering]:
         """Of the rows and of the columns."""
-        down, across = (
-            filtering(m, r, points(m + r - 2)) for m, r in zip(self.outputs, self.taps, strict=True)
-        )
-        return down, across
+        from tatamu.engine.cook_toom import filtering  # noqa: PLC0415  # Most programs compile nothing.
+
+        (a, b), (r, s) = self.outputs, self.taps
+        return filtering(a, r), filtering(b, s)
 
     @property
     def products(self) -> int:
@@ -94,8 +79,10 @@ class WinogradGradWeightKernel:
     @property
     def filters(self) -> tuple[Filtering, Filtering]:
         """Of the rows and of the columns: gradients take the weight's place, taps that of the results."""
-        down, across = (filtering(r, m, points(m + r - 2)) for m, r in zip(self.tile, self.taps, strict=True))
-        return down, across
+        from tatamu.engine.cook_toom import filtering  # noqa: PLC0415  # Most programs compile nothing.
+
+        (a, b), (r, s) = self.tile, self.taps
+        return filtering(r, a), filtering(s, b)
 
     @property
     def products(self) -> int:
