@@ -20,7 +20,11 @@ MULTIPLY_EFFICIENCY = 0.92
 _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 10
 _WRITE_BYTES_A_CYCLE = 6
+_LEAST_TILES = 12
 _MOST_TILES = 96
+_CHOICES = 4
+"""Numbers of images that are weighed, the largest that fit."""
+_WORTH_WEIGHING = 1.3
 _MOST_SCRATCH = 4 << 20
 
 
@@ -65,13 +69,25 @@ def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> W
 
 
 def plans(work: WinogradWork, element: ElementType, target: Target) -> list[WinogradPlan]:
-    """The best plan of every filter that there is for these taps."""
+    """The best plan of each filter for these taps; not of those far behind in products alone."""
+    if work.taps == (1, 1):
+        return []
+    choices = [(a, b) for a in tile_sizes(work.taps[0]) for b in tile_sizes(work.taps[1])]
+    products = [_products(work, outputs) for outputs in choices]
+    least = min(products, default=0)
     return [
-        _plan(work, (a, b), element, target)
-        for a in tile_sizes(work.taps[0])
-        for b in tile_sizes(work.taps[1])
-        if work.taps != (1, 1)
+        _plan(work, outputs, element, target)
+        for outputs, count in zip(choices, products, strict=True)
+        if count <= _WORTH_WEIGHING * least
     ]
+
+
+def _products(work: WinogradWork, outputs: tuple[int, int]) -> int:
+    """Of an image, for each pair of channels."""
+    count = 1
+    for size, m, r in zip(work.grid, outputs, work.taps, strict=True):
+        count *= -(-size // m) * (m + r - 1)
+    return count
 
 
 def tile_sizes(taps: int) -> tuple[int, ...]:
@@ -108,44 +124,45 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
     weights = work.groups * registers * work.channels * (5 * products) / INSTRUCTIONS_A_CYCLE
     weights += work.groups * weight_bytes / _WRITE_BYTES_A_CYCLE
 
-    def candidate(images: int, block_h: int, block_w: int, split: int) -> WinogradPlan:
+    multiplying = products * work.channels * vectors / MULTIPLY_EFFICIENCY
+    weight_rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
+
+    def cycles(shape: tuple[int, int, int], split: int) -> float:
+        images, block_h, block_w = shape
         tiles = images * block_h * block_w
         whole = -(-tiles // rows[-1]) * rows[-1]
         blocks = -(-work.batch // images) * -(-tiles_h // block_h) * -(-tiles_w // block_w) * work.groups
         each = -(-panels // split)
-        multiply = products * whole * work.channels * each * vectors / MULTIPLY_EFFICIENCY
         near = products * whole * work.channels * item
         rate = _NEAR_BYTES_A_CYCLE if near < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
-        traffic = near * each / rate
-        rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
-        traffic += weight_bytes / split / rate
+        traffic = near * each / rate + weight_bytes / split / weight_rate
         transforms = tiles * (source_blocks * there + each * vectors * back)
         tasks = blocks * split
-        cycles = weights + tasks * (multiply + 0.3 * traffic + transforms) * waiting(tasks)
-        reason = (
-            f"winograd F({outputs[0]}x{outputs[1]}, {work.taps[0]}x{work.taps[1]}): {products} products for"
-            f" {pixels * work.taps[0] * work.taps[1]}; blocks of {images}x{block_h}x{block_w} tiles,"
-            f" {each * vectors * lanes} of {work.m} result channels a task"
-        )
-        return WinogradPlan(outputs, rows, vectors, images, (block_h, block_w), each, cycles, reason)
+        return weights + tasks * (multiplying * whole * each + 0.3 * traffic + transforms) * waiting(tasks)
 
-    def fits(images: int, block_h: int, block_w: int) -> bool:
-        tiles = images * block_h * block_w
-        return tiles <= _MOST_TILES and tiles * products * (work.channels + lanes) * item <= _MOST_SCRATCH
+    most = min(_MOST_TILES, _MOST_SCRATCH // (products * (work.channels + lanes) * item))
+    splits = [n for n in (1, 2, 4, 8) if n <= panels]
+    shapes = _shapes(work.batch, tiles_h, tiles_w, most)
+    cost, shape, split = min((cycles(shape, split), shape, split) for shape in shapes for split in splits)
+    each = -(-panels // split)
+    reason = (
+        f"winograd F({outputs[0]}x{outputs[1]}, {work.taps[0]}x{work.taps[1]}): {products} products for"
+        f" {pixels * work.taps[0] * work.taps[1]}; blocks of {'x'.join(map(str, shape))} tiles,"
+        f" {each * vectors * lanes} of {work.m} result channels a task"
+    )
+    return WinogradPlan(outputs, rows, vectors, shape[0], shape[1:], each, cost, reason)
 
+
+def _shapes(batch: int, tiles_h: int, tiles_w: int, most: int) -> list[tuple[int, int, int]]:
+    """Images, rows and columns of tiles that a task may have: enough to be worth reading the weights for."""
+    all_tiles = tiles_h * tiles_w
+    if all_tiles * 2 <= most and batch > 1:
+        return [(images, tiles_h, tiles_w) for images in evenly(batch, most // all_tiles)[-_CHOICES:]]
+    least = min(all_tiles, most, _LEAST_TILES)
     shapes = [
         (1, block_h, block_w)
         for block_h in evenly(tiles_h, 8)
-        for block_w in evenly(tiles_w, _MOST_TILES)
-        if fits(1, block_h, block_w)
+        for block_w in evenly(tiles_w, most)
+        if least <= block_h * block_w <= most
     ]
-    shapes += [
-        (images, tiles_h, tiles_w)
-        for images in evenly(work.batch, _MOST_TILES)
-        if images > 1 and fits(images, tiles_h, tiles_w)
-    ]
-    splits = [n for n in (1, 2, 4, 8) if n <= panels]
-    return min(
-        (candidate(*shape, split) for shape in shapes or [(1, 1, 1)] for split in splits),
-        key=lambda plan: plan.cycles,
-    )
+    return shapes or [(1, 1, min(tiles_w, max(1, most)))]
