@@ -182,22 +182,16 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
     code, target, source, arguments = _pixels(module, numbers, "planar_pixels")
     count, present, pitch, stride_c, step, run, gap = arguments
     lanes = numbers.lanes
+    room = code.stack(numbers.stored, lanes * lanes)
     with code.loop(0, present, lanes) as channel:
-        begin = code.variable(0)
         there = (present - channel).minimum(lanes)
         first = source + channel * stride_c
         place = _Place(code, target + channel // lanes * pitch, lanes, run, gap)
-        with code.when(step.equals(1)):
-            full = code.select(there.equals(lanes), count - count % lanes, 0)
-            with code.loop(0, full, lanes) as x:
-                _block(code, numbers, place, first + x, stride_c)
-            begin.become(full)
-            if numbers.target.masks:
-                with code.loop(full, count, lanes) as x:
-                    _block(code, numbers, place, first + x, stride_c, (there, (count - x).minimum(lanes)))
-                begin.become(count)
-        with code.loop(begin.now, count) as x:
-            write_pixel(code, numbers, place.take(), first + x * step, there, stride_c)
+        with code.either(step.equals(1)) as (dense, sparse):
+            with dense, code.loop(0, count, lanes) as x:
+                _block(code, numbers, place, first + x, stride_c, there, (count - x).minimum(lanes), room)
+            with sparse, code.loop(0, count) as x:
+                write_pixel(code, numbers, place.take(), first + x * step, there, stride_c)
     code.done()
     return code.function
 
@@ -225,23 +219,25 @@ def _block(
     place: _Place,
     source: Pointer,
     stride_c: Int,
-    part: tuple[Int, Int] | None = None,
+    channels: Int,
+    pixels: Int,
+    room: Pointer,
 ) -> None:
-    """A register of pixels of each channel; ``part`` limits the channels and pixels."""
+    """A register of pixels of each channel, turned. What is less than that is gathered in a room first."""
     lanes = numbers.lanes
-    lines = []
-    for lane in range(lanes):
-        line = source + stride_c * lane
-        if part is None:
-            stored = line.load(0, lanes)
-        else:
-            channels, pixels = part
-            wanted = code.select(channels > lane, pixels, 0)
-            stored = code.masked_load(line, code.first_lanes(wanted, lanes), lanes)
-        lines.append(numbers.widen(code, stored))
+    part = code.builder.or_(channels < lanes, pixels < lanes)
+    with code.when(part):
+        code.fill_zero(room, code.index(lanes * lanes))
+        with code.loop(0, channels) as channel:
+            line, at = source + channel * stride_c, room + channel * lanes
+            if numbers.target.masks:
+                at.store(code.masked_load(line, code.first_lanes(pixels, lanes), lanes))
+            else:
+                with code.loop(0, pixels) as x:
+                    at.store(line.load(x), x)
+    begin = Pointer(code, code.builder.select(part, room.raw, source.raw), numbers.stored)
+    step = code.select(part, lanes, stride_c)
+    lines = [numbers.load(code, begin, step * lane, lanes) for lane in range(lanes)]
     for number, pixel in enumerate(transpose(code, lines)):
-        if part is None:
+        with code.when(pixels > number):
             place.take().store(pixel)
-        else:
-            with code.when(part[1] > number):
-                place.take().store(pixel)

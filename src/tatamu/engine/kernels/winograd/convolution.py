@@ -21,7 +21,7 @@ from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
 from tatamu.engine.kernels.winograd.repair import define_repair
 from tatamu.engine.kernels.winograd.tiles import define_transform_result, define_transform_tiles
-from tatamu.engine.kernels.winograd.weights import define_transform_weight
+from tatamu.engine.kernels.winograd.weights import define_gather_taps, define_transform_weight
 from tatamu.engine.target import Target
 
 
@@ -29,14 +29,15 @@ def build(kernel: WinogradKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     numbers = Numbers(kernel.element, target)
     module = module_for(target)
-    pack = _weight_task(kernel, module, numbers)
-    define_entry(module, kernel.name(target), _Main(kernel, module, numbers).task, pack)
+    gather = define_gather_taps(module, numbers, kernel.taps[0] * kernel.taps[1])
+    pack = _weight_task(kernel, module, numbers, gather)
+    define_entry(module, kernel.name(target), _Main(kernel, module, numbers, gather).task, pack)
     return module
 
 
-def _weight_task(kernel: WinogradKernel, module: ir.Module, numbers: Numbers) -> Task:
+def _weight_task(kernel: WinogradKernel, module: ir.Module, numbers: Numbers, gather: ir.Function) -> Task:
     width = kernel.vectors * numbers.lanes
-    transform = define_transform_weight(module, numbers, kernel.filters, width)
+    transform = define_transform_weight(module, numbers, kernel.filters, width, gather)
 
     def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
         panels = (job[Word.M] + (width - 1)) // width
@@ -80,7 +81,9 @@ def _define_multiply(module: ir.Module, numbers: Numbers, rows: int, vectors: in
 class _Main:
     """A task: some result channels of a block of tiles."""
 
-    def __init__(self, kernel: WinogradKernel, module: ir.Module, numbers: Numbers) -> None:
+    def __init__(
+        self, kernel: WinogradKernel, module: ir.Module, numbers: Numbers, gather: ir.Function
+    ) -> None:
         self.kernel, self.numbers = kernel, numbers
         self.width = kernel.vectors * numbers.lanes
         self.pack = define_pack_channels(module, numbers, kernel.source_interleaved)
@@ -90,7 +93,7 @@ class _Main:
             module, numbers, "transform_input", (down.input, across.input), (down.outputs, across.outputs)
         )
         self.back = define_transform_result(module, numbers, kernel.filters)
-        self.repair = define_repair(module, numbers, kernel.filters, self.pack)
+        self.repair = define_repair(module, numbers, kernel.filters, self.pack, gather)
         self.multiply = {
             rows: _define_multiply(module, numbers, rows, kernel.vectors) for rows in kernel.rows
         }

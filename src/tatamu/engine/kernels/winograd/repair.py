@@ -13,10 +13,11 @@ from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.winograd.tiles import Filters
-from tatamu.engine.kernels.winograd.weights import gather_taps
 
 
-def define_repair(module: ir.Module, numbers: Numbers, filters: Filters, pack: ir.Function) -> ir.Function:
+def define_repair(
+    module: ir.Module, numbers: Numbers, filters: Filters, pack: ir.Function, gather: ir.Function
+) -> ir.Function:
     """``results[row][column][lane]`` of one tile, from the source itself.
 
     Arguments: table, job, source (of this image and group), weight (of this group), room for the slab of a
@@ -40,7 +41,8 @@ def define_repair(module: ir.Module, numbers: Numbers, filters: Filters, pack: i
             code.index(down.products), code.index(across.products),
         )  # fmt: skip
         with code.loop(0, present) as c:
-            gather_taps(code, numbers, job, room, weight + (block + c) * job[Word.WEIGHT_C], row, taps)
+            at_channel = weight + (block + c) * job[Word.WEIGHT_C]
+            code.call(gather, job.table, job.words, room, at_channel, row)
             with code.loop(0, down.taps) as u, code.loop(0, across.taps) as v:
                 factor = room.load((u * across.taps + v) * lanes, lanes)
                 with code.loop(0, down.outputs) as i, code.loop(0, across.outputs) as j:

@@ -12,7 +12,9 @@ from tatamu.engine.kernels.winograd.linear_maps import apply_2d
 from tatamu.engine.kernels.winograd.tiles import Filters
 
 
-def define_transform_weight(module: ir.Module, numbers: Numbers, filters: Filters, width: int) -> ir.Function:
+def define_transform_weight(
+    module: ir.Module, numbers: Numbers, filters: Filters, width: int, gather: ir.Function
+) -> ir.Function:
     """``panel[product][channel][x] = G g Gᵀ`` for ``width`` result channels x and some channels.
 
     Arguments: table, job, panel, weight (of this group), first result channel, first and last channel.
@@ -27,7 +29,8 @@ def define_transform_weight(module: ir.Module, numbers: Numbers, filters: Filter
     gathered = code.stack(numbers.computed, taps * lanes)
     product = job[Word.WEIGHT_PRODUCT]
     with code.loop(begin, end) as channel, code.loop(0, width, lanes) as x:
-        gather_taps(code, numbers, job, gathered, weight + channel * job[Word.WEIGHT_C], row0 + x, taps)
+        at_channel = weight + channel * job[Word.WEIGHT_C]
+        code.call(gather, job.table, job.words, gathered, at_channel, row0 + x)
         done = apply_2d(
             code,
             down.weight,
@@ -42,10 +45,14 @@ def define_transform_weight(module: ir.Module, numbers: Numbers, filters: Filter
     return code.function
 
 
-def gather_taps(
-    code: Code, numbers: Numbers, job: Job, room: Pointer, weight: Pointer, row0: Int, taps: int
-) -> None:
-    """``room[tap][lane]``: the taps of one channel for a register of result channels."""
+def define_gather_taps(module: ir.Module, numbers: Numbers, taps: int) -> ir.Function:
+    """``room[tap][lane]``: the taps of one channel for a register of result channels.
+
+    Arguments: table, job, room, weight (of this group, at the channel), first result channel.
+    """
+    code = define(module, "gather_taps", [POINTER] * 4 + [I64])
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    room, weight, row0 = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored), code.argument(4)
     lanes, step = numbers.lanes, job[Word.WEIGHT_M]
     places = job.table + job[Word.WEIGHT_TAP_TABLE]
     last = job[Word.M] - 1
@@ -69,6 +76,8 @@ def gather_taps(
                 with contiguous:
                     if chunks:
                         _turn_taps(code, numbers, room, weight, rows, order, places, taps)
+    code.done()
+    return code.function
 
 
 def _turn_taps(
