@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from tatamu import precision
 from tatamu.engine.execute import Call
@@ -16,6 +18,7 @@ from tatamu.engine.lowering.passes import (
     lower_grad_input,
     lower_grad_weight,
 )
+from tatamu.engine.reuse import reusing
 from tatamu.engine.runtime.memory import LARGE_RESULT, ask_for_huge_pages
 from tatamu.engine.spec import ELEMENT_TYPES
 from tatamu.engine.target import host
@@ -53,9 +56,19 @@ _threads = torch.get_num_threads
 _prepared: dict[object, Pass] = {}
 
 
+def watched(tensor: Tensor) -> Callable[[], bool]:
+    """Tells whether the tensor's memory is still there; keeps neither the tensor nor its memory.
+
+    No reference of Python's: torch.utils.swap_tensors refuses tensors that have one.
+    """
+    expired = StorageWeakRef(tensor.untyped_storage()).expired  # type: ignore[no-untyped-call]  # torch's.
+    return lambda: not expired()
+
+
 def _ready(call: Call, result: Tensor) -> Pass:
     """The pass that makes results like this one, whose memory is let go."""
-    run = call.run
+    run, reuse = call.run, reusing(call, host())
+    run_again = None if reuse is None else reuse.run
     large = result.nbytes >= LARGE_RESULT
     # Nothing makes a tensor sooner than the pattern of sizes, strides and dtype that it is to have.
     result.untyped_storage().resize_(0)
@@ -67,7 +80,11 @@ def _ready(call: Call, result: Tensor) -> Pass:
         if large:
             ask_for_huge_pages(address, fresh.nbytes)
         bias_address = 0 if bias is None else bias.data_ptr()
-        run(source.data_ptr(), second.data_ptr(), bias_address, address, _threads())
+        if run_again is None:
+            run(source.data_ptr(), second.data_ptr(), bias_address, address, _threads())
+        else:
+            watch = partial(watched, second)
+            run_again(source.data_ptr(), second.data_ptr(), bias_address, address, _threads(), watch)
         return fresh
 
     return compute

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
-from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.plan_winograd import WinogradPlan, WinogradWork, plan_winograd
 from tatamu.engine.spec import ElementType, Layout
@@ -46,6 +46,7 @@ def lower_forward(
         target,
         source,
         (work.m * o, o, c),
+        weight.is_dense(geometry.weight_size),
         places,
         axes,
         geometry.padding_mode,
@@ -95,6 +96,7 @@ def lower_grad_input(
         target,
         grad_output,
         (work.channels * o, c, o),
+        weight.is_dense(geometry.weight_size),
         places,
         axes,
         "zeros",
@@ -117,6 +119,7 @@ def _lower(
     target: Target,
     source: Operand,
     weight_steps: tuple[int, int, int],
+    weight_is_dense: bool,
     places: list[int],
     axes: tuple[PaddedAxis, PaddedAxis],
     mode: str,
@@ -191,7 +194,13 @@ def _lower(
         SCRATCH=scratch,
         PACK_TASKS=work.groups * panels * -(-work.channels // WEIGHT_CHANNELS),
     )
-    return Lowered(kernel, table.words, shared, scratch, operations, plan.reason)
+    packing = None
+    if weight_is_dense:
+        # All that `kernels.winograd.weights` reads.
+        how = element, plan.outputs, plan.vectors, work.taps, work.groups, work.channels, work.m
+        weight_bytes = work.groups * work.m * work.channels * len(places) * element.item_bytes
+        packing = Packing(("winograd", target, how, weight_steps, tuple(places)), weight_bytes)
+    return Lowered(kernel, table.words, shared, scratch, operations, plan.reason, packing)
 
 
 def _rooms(
