@@ -23,6 +23,7 @@ LAYERS = (
     "autograd",
     "functional",
     "nn",
+    "freezing",
 )
 # Beside the layers: what each may import of the package. No layer may import them.
 ASIDE = {"reference": {"geometry"}, "cli": {"engine"}}
@@ -42,6 +43,7 @@ FORBIDDEN = {
     "autograd": {"numpy"},
     "functional": {"numpy"},
     "nn": {"numpy"},
+    "freezing": {"numpy"},
     "cli": {"numpy", "torch"},
 }
 

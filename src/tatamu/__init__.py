@@ -2,8 +2,19 @@
 
 from tatamu import functional
 from tatamu.errors import TatamuError
+from tatamu.freezing import freeze, thaw
 from tatamu.functional import conv2d
 from tatamu.nn import Conv2d, LazyConv2d
 from tatamu.precision import get_precision, set_precision
 
-__all__ = ["Conv2d", "LazyConv2d", "TatamuError", "conv2d", "functional", "get_precision", "set_precision"]
+__all__ = [
+    "Conv2d",
+    "LazyConv2d",
+    "TatamuError",
+    "conv2d",
+    "freeze",
+    "functional",
+    "get_precision",
+    "set_precision",
+    "thaw",
+]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from tatamu import precision
+from tatamu.engine import reuse
 from tatamu.engine.execute import Call
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.lowering.passes import (
@@ -18,7 +19,6 @@ from tatamu.engine.lowering.passes import (
     lower_grad_input,
     lower_grad_weight,
 )
-from tatamu.engine.reuse import reusing
 from tatamu.engine.runtime.memory import LARGE_RESULT, ask_for_huge_pages
 from tatamu.engine.spec import ELEMENT_TYPES
 from tatamu.engine.target import host
@@ -61,14 +61,41 @@ def watched(tensor: Tensor) -> Callable[[], bool]:
 
     No reference of Python's: torch.utils.swap_tensors refuses tensors that have one.
     """
-    expired = StorageWeakRef(tensor.untyped_storage()).expired  # type: ignore[no-untyped-call]  # torch's.
-    return lambda: not expired()
+    storage = tensor.untyped_storage()
+    reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch's.
+    address = storage.data_ptr()
+    find = torch.UntypedStorage._new_with_weak_ptr
+
+    def is_there() -> bool:
+        found = find(reference.cdata)
+        # Sharing and resizing give the same storage other memory.
+        return found is not None and found.data_ptr() == address
+
+    return is_there
+
+
+def freeze(weight: Tensor) -> None:
+    """Take the user's word that a weight stays as it is, until `thaw` or until its memory is no more."""
+    if _lies_in_memory(weight):
+        reuse.freeze(weight.data_ptr(), watched(weight))
+
+
+def thaw(weight: Tensor) -> None:
+    """Find out again at each call whether a weight has changed."""
+    if _lies_in_memory(weight):
+        reuse.thaw(weight.data_ptr())
+
+
+def _lies_in_memory(weight: Tensor) -> bool:
+    """Whether it is no fake, no subclass of its own kind, not lazy, and on the CPU."""
+    plain = type(weight) in (Tensor, torch.nn.Parameter)
+    return plain and weight.device.type == "cpu" and weight.layout is torch.strided
 
 
 def _ready(call: Call, result: Tensor) -> Pass:
     """The pass that makes results like this one, whose memory is let go."""
-    run, reuse = call.run, reusing(call, host())
-    run_again = None if reuse is None else reuse.run
+    run, again = call.run, reuse.reusing(call, host())
+    run_again = None if again is None else again.run
     large = result.nbytes >= LARGE_RESULT
     # Nothing makes a tensor sooner than the pattern of sizes, strides and dtype that it is to have.
     result.untyped_storage().resize_(0)
