@@ -24,6 +24,7 @@ LAYERS = (
     "functional",
     "nn",
     "freezing",
+    "explain",
 )
 # Beside the layers: what each may import of the package. No layer may import them.
 ASIDE = {"reference": {"geometry"}, "cli": {"engine"}}
@@ -44,6 +45,7 @@ FORBIDDEN = {
     "functional": {"numpy"},
     "nn": {"numpy"},
     "freezing": {"numpy"},
+    "explain": {"numpy"},
     "cli": {"numpy", "torch"},
 }
 

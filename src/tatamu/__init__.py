@@ -2,6 +2,7 @@
 
 from tatamu import functional
 from tatamu.errors import TatamuError
+from tatamu.explain import explain
 from tatamu.freezing import freeze, thaw
 from tatamu.functional import conv2d
 from tatamu.nn import Conv2d, LazyConv2d
@@ -12,6 +13,7 @@ __all__ = [
     "LazyConv2d",
     "TatamuError",
     "conv2d",
+    "explain",
     "freeze",
     "functional",
     "get_precision",

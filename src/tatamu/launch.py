@@ -187,6 +187,26 @@ def prepare_forward(
     return _prepare(key, geometry.output_size, input, suggest_channels_last(input, weight), lower)
 
 
+def plans(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution) -> dict[str, Lowered]:
+    """How 'forward', 'grad_input' and 'grad_weight' would be computed; nothing is, and nothing compiled.
+
+    The gradient of the output is taken to lie as the output does. Of integers there is no gradient.
+    """
+    geometry = Geometry.of(_size(input), _size(weight), convolution)
+    form = memory_format(suggest_channels_last(input, weight))
+    y, gx, gw = (
+        _operand(torch.empty(size, dtype=input.dtype, device="meta", memory_format=form))
+        for size in (geometry.output_size, geometry.input_size, geometry.weight_size)
+    )
+    x, w, stride = _operand(input), _operand(weight), None if bias is None else bias.stride(0)
+    common, highest = (geometry, _ELEMENTS[input.dtype], host()), precision.highest
+    found = {"forward": lower_forward(*common, x, w, stride, y, highest=highest)}
+    if not _ELEMENTS[input.dtype].is_integer:
+        found["grad_input"] = lower_grad_input(*common, y, w, gx, highest=highest)
+        found["grad_weight"] = lower_grad_weight(*common, x, y, gw, highest=highest)
+    return found
+
+
 def grad_input(
     grad_output: Tensor, weight: Tensor, input_size: Size, convolution: Convolution, channels_last: bool
 ) -> Tensor:

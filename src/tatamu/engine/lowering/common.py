@@ -62,6 +62,8 @@ class Lowered:
     reason: str
     packing: Packing | None = None
     """None where no weights are packed beforehand, or where they do not lie in one stretch."""
+    passed_over: tuple[str, ...] = ()
+    """Techniques that were asked before, and why each does not do it."""
 
 
 def scalars(strides: Strides, parts: int) -> Strides:

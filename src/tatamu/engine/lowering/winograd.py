@@ -21,10 +21,10 @@ def lower_forward(
     weight: Operand,
     bias_stride: int | None,
     result: Operand,
-) -> Lowered | None:
-    """The forward pass, or None where another technique is better."""
-    if not applies(geometry, element):
-        return None
+) -> Lowered | str:
+    """The forward pass, or why another technique is better."""
+    if obstacle := why_not(geometry, element):
+        return obstacle
     o, c, h, w = weight.strides
     work = WinogradWork(
         geometry.batch,
@@ -63,11 +63,13 @@ def lower_grad_input(
     grad_output: Operand,
     weight: Operand,
     result: Operand,
-) -> Lowered | None:
-    """The gradient of the input, a convolution with the kernel turned; None where another way is better."""
+) -> Lowered | str:
+    """The gradient of the input, a convolution with the kernel turned; or why another way is better."""
+    if obstacle := why_not(geometry, element):
+        return obstacle
     padded = any(amount for amounts in geometry.padding for amount in amounts)
-    if not applies(geometry, element) or (padded and geometry.padding_mode != "zeros"):
-        return None
+    if padded and geometry.padding_mode != "zeros":
+        return f"{geometry.padding_mode} padding"
     o, c, h, w = weight.strides
     work = WinogradWork(
         geometry.batch,
@@ -106,11 +108,16 @@ def lower_grad_input(
     )
 
 
-def applies(geometry: Geometry, element: ElementType) -> bool:
-    """Whether the arithmetic is possible: real floats, neither stride nor dilation."""
-    axes = geometry.rows, geometry.columns
-    plain = all(axis.stride == 1 and (axis.dilation == 1 or axis.kernel == 1) for axis in axes)
-    return plain and element.parts == 1 and not element.is_integer
+def why_not(geometry: Geometry, element: ElementType) -> str | None:
+    """What the arithmetic is not possible with: it is for real floats, and neither stride nor dilation."""
+    for axis in (geometry.rows, geometry.columns):
+        if axis.stride > 1:
+            return f"stride {axis.stride}"
+        if axis.dilation > 1 and axis.kernel > 1:
+            return f"dilation {axis.dilation}"
+    if element.parts > 1:
+        return "complex numbers"
+    return "integers" if element.is_integer else None
 
 
 def _lower(
@@ -126,13 +133,13 @@ def _lower(
     bias_stride: int | None,
     result: Operand,
     layouts: tuple[Layout, Layout],
-) -> Lowered | None:
+) -> Lowered | str:
     """``weight_steps`` are from one group, one result channel and one source channel to the next."""
     if Layout.STRIDED in layouts:
-        return None
+        return "neither columns nor channels lie side by side"
     plan = plan_winograd(work, element, target)
-    if plan is None:
-        return None
+    if isinstance(plan, str):
+        return plan
     interleaved = layouts[0] is Layout.INTERLEAVED, layouts[1] is Layout.INTERLEAVED
     kernel = WinogradKernel(element, plan.outputs, work.taps, plan.rows, plan.vectors, *interleaved)
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
