@@ -45,7 +45,7 @@ def explain(layer: Conv2d, input: Tensor) -> str:
         weight.shape,
         None if bias is None else bias.shape,
         layer.stride,
-        layer.padding,  # type: ignore[arg-type]  # torch declares it without ours.
+        layer.padding,
         layer.dilation,
         layer.groups,
         layer.padding_mode,

@@ -18,11 +18,13 @@ Model = TypeVar("Model", bound=Module)
 def freeze(model: Model) -> Model:
     """Promise that the weights of a model's `Conv2d` layers stay as they are: they are packed once.
 
-    Without it every call compares a large weight with what it was, at the speed of memory. Results have the
-    same bits. The promise is about the weights' memory. Whatever gives a layer other memory ends it by
-    itself (``layer.weight = …``, ``layer.weight.data = …``, another dtype), and so do `thaw`,
-    ``load_state_dict`` and ``train()``. Writing into the memory of a frozen weight, as an optimiser does,
-    breaks the promise: results may go on being those of the old numbers. Copies of the model are not frozen.
+    Without it every call compares a large weight with what it was, at the speed of memory. On small images
+    frozen layers may take Winograd's filters where others would not, and then round differently.
+
+    The promise is about the weights' memory. Whatever gives a layer other memory ends it by itself
+    (``layer.weight = …``, ``layer.weight.data = …``, another dtype), and so do `thaw`, ``load_state_dict``
+    and ``train()``. Writing into the memory of a frozen weight, as an optimiser does, breaks the promise:
+    results may go on being those of the old numbers. Copies of the model are not frozen.
 
     Args:
         model: in eval mode, as far as its `Conv2d` layers go; or one such layer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from tatamu import launch, validate
 from tatamu.errors import TatamuError
 from tatamu.functional import convolution
 from tatamu.geometry import PaddingArgument, resolve_padding
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Conv2d", "LazyConv2d"]
 

@@ -103,7 +103,8 @@ class _Way:
 
 
 _ways: dict[Hashable, _Way] = {}
-_frozen: dict[int, Alive] = {}
+frozen: dict[int, Alive] = {}
+"""Addresses of weights that are said to stay as they are; some may be no more."""
 
 
 class ReusingCall:
@@ -136,9 +137,9 @@ class ReusingCall:
                 run(source, second, bias, result, most_threads, kept.address, 1)
                 return
             known.gave_way()
-        elif (frozen := is_frozen(second)) or known.seems_to_stay(self._sample(second)):
+        elif (promised := is_frozen(second)) or known.seems_to_stay(self._sample(second)):
             known.wait = _LONGEST_WAIT  # Other threads need not keep it as well.
-            kept = self._new(second, frozen)
+            kept = self._new(second, promised)
             if kept is not None:
                 # From the copy: another thread may be changing the weight.
                 run(source, kept.copy or second, bias, result, most_threads, kept.address)
@@ -159,10 +160,10 @@ class ReusingCall:
         self._compare.run(weight, kept.copy, 0, ctypes.addressof(different), most_threads)
         return not different.value
 
-    def _new(self, weight: int, frozen: bool) -> _Kept | None:
+    def _new(self, weight: int, promised: bool) -> _Kept | None:
         """Room for packed weights; None where there is none."""
-        weight_bytes = 0 if frozen else self._way.weight_bytes
-        if not frozen and not _make_room(self._packed_bytes + weight_bytes):
+        weight_bytes = 0 if promised else self._way.weight_bytes
+        if not promised and not _make_room(self._packed_bytes + weight_bytes):
             return None
         try:
             return _Kept(self._packed_bytes, weight, weight_bytes)
@@ -180,22 +181,22 @@ def reusing(call: Call, target: Target) -> ReusingCall | None:
 
 def freeze(weight: int, is_alive: Alive) -> None:
     """Take the user's word that the weight at an address stays as it is, until `thaw` or its end."""
-    for address, alive in list(_frozen.items()):
+    for address, alive in list(frozen.items()):
         if not alive():
-            _frozen.pop(address, None)
-    _frozen[weight] = is_alive
+            frozen.pop(address, None)
+    frozen[weight] = is_alive
     _forget(weight)
 
 
 def thaw(weight: int) -> None:
     """Find out again at each call whether the weight at an address has changed."""
-    if _frozen.pop(weight, None) is not None:
+    if frozen.pop(weight, None) is not None:
         _forget(weight)
 
 
 def is_frozen(weight: int) -> bool:
     """Whether the weight at an address is said to stay as it is."""
-    is_alive = _frozen.get(weight)
+    is_alive = frozen.get(weight)
     return is_alive is not None and is_alive()
 
 

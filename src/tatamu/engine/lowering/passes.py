@@ -22,7 +22,7 @@ _NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ 
 
 
 def _first(*techniques: _Technique) -> Lowered:
-    passed_over = []
+    passed_over: list[str] = []
     for name, lower in techniques:
         answer = lower()
         if not isinstance(answer, str):
@@ -41,8 +41,12 @@ def lower_forward(
     result: Operand,
     *,
     highest: bool = False,
+    frozen: bool = False,
 ) -> Lowered:
-    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias.
+
+    The weight is ``frozen`` where the user has promised that it stays as it is.
+    """
     operands = geometry, element, target, source, weight, bias_stride, result
     fits = fully_connected.fits(geometry, element, source, weight)
     return _first(
@@ -50,7 +54,7 @@ def lower_forward(
             "fully connected",
             lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
-        ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands)),
+        ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
 

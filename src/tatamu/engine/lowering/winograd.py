@@ -12,6 +12,9 @@ from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
 
+FROZEN_PACKINGS = 0.5
+"""What a call with frozen weights pays of packing them: it reads from memory what it does not compute."""
+
 
 def lower_forward(
     geometry: Geometry,
@@ -21,8 +24,13 @@ def lower_forward(
     weight: Operand,
     bias_stride: int | None,
     result: Operand,
+    *,
+    frozen: bool,
 ) -> Lowered | str:
-    """The forward pass, or why another technique is better."""
+    """The forward pass, or why another technique is better.
+
+    ``frozen`` weights are packed once for all calls.
+    """
     if obstacle := why_not(geometry, element):
         return obstacle
     o, c, h, w = weight.strides
@@ -33,6 +41,7 @@ def lower_forward(
         geometry.out_channels // geometry.groups,
         (geometry.rows.output, geometry.columns.output),
         geometry.kernel_size,
+        FROZEN_PACKINGS if frozen else 1.0,
     )
     places = [i * h + j * w for i in range(geometry.rows.kernel) for j in range(geometry.columns.kernel)]
     axes = (
