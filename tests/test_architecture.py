@@ -23,6 +23,8 @@ LAYERS = (
     "autograd",
     "functional",
     "nn",
+    "freezing",
+    "explain",
 )
 # Beside the layers: what each may import of the package. No layer may import them.
 ASIDE = {"reference": {"geometry"}, "cli": {"engine"}}
@@ -42,6 +44,8 @@ FORBIDDEN = {
     "autograd": {"numpy"},
     "functional": {"numpy"},
     "nn": {"numpy"},
+    "freezing": {"numpy"},
+    "explain": {"numpy"},
     "cli": {"numpy", "torch"},
 }
 

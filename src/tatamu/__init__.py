@@ -8,6 +8,8 @@ gc.disable()
 try:
     from tatamu import functional
     from tatamu.errors import TatamuError
+    from tatamu.explain import explain
+    from tatamu.freezing import freeze, thaw
     from tatamu.functional import conv2d
     from tatamu.nn import Conv2d, LazyConv2d
     from tatamu.precision import get_precision, set_precision
@@ -15,4 +17,15 @@ finally:
     if _collects:
         gc.enable()
 
-__all__ = ["Conv2d", "LazyConv2d", "TatamuError", "conv2d", "functional", "get_precision", "set_precision"]
+__all__ = [
+    "Conv2d",
+    "LazyConv2d",
+    "TatamuError",
+    "conv2d",
+    "explain",
+    "freeze",
+    "functional",
+    "get_precision",
+    "set_precision",
+    "thaw",
+]

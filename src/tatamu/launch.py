@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from tatamu import precision
+from tatamu.engine import reuse
 from tatamu.engine.execute import Call
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.lowering.passes import (
@@ -50,12 +53,55 @@ They are not lazily negated, nor conjugated where they were not at the time.
 
 _empty_like = torch.empty_like
 _threads = torch.get_num_threads
+_frozen = reuse.frozen
 _prepared: dict[object, Pass] = {}
+
+
+def watched(tensor: Tensor) -> Callable[[], bool]:
+    """Tells whether the tensor's memory is still there; keeps neither the tensor nor its memory.
+
+    No reference of Python's: torch.utils.swap_tensors refuses tensors that have one.
+    """
+    storage = tensor.untyped_storage()
+    reference = StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch's.
+    address = storage.data_ptr()
+    find: Callable[[object], torch.UntypedStorage | None] = torch.UntypedStorage._new_with_weak_ptr
+
+    def is_there() -> bool:
+        found = find(reference.cdata)
+        # Sharing and resizing give the same storage other memory.
+        return found is not None and found.data_ptr() == address
+
+    return is_there
+
+
+def freeze(weight: Tensor) -> None:
+    """Take the user's word that a weight stays as it is, until `thaw` or until its memory is no more."""
+    if _lies_in_memory(weight):
+        reuse.freeze(weight.data_ptr(), watched(weight))
+
+
+def thaw(weight: Tensor) -> None:
+    """Find out again at each call whether a weight has changed."""
+    if _lies_in_memory(weight):
+        reuse.thaw(weight.data_ptr())
+
+
+def seems_frozen(weight: Tensor) -> bool:
+    """Whether there is a promise about the address: enough for a plan, which is right for any weight."""
+    return bool(_frozen) and weight.data_ptr() in _frozen
+
+
+def _lies_in_memory(weight: Tensor) -> bool:
+    """Whether it is no fake, no subclass of its own kind, not lazy, and on the CPU."""
+    plain = type(weight) in (Tensor, torch.nn.Parameter)
+    return plain and weight.device.type == "cpu" and weight.layout is torch.strided
 
 
 def _ready(call: Call, result: Tensor) -> Pass:
     """The pass that makes results like this one, whose memory is let go."""
-    run = call.run
+    run, again = call.run, reuse.reusing(call, host())
+    run_again = None if again is None else again.run
     large = result.nbytes >= LARGE_RESULT
     # Nothing makes a tensor sooner than the pattern of sizes, strides and dtype that it is to have.
     result.untyped_storage().resize_(0)
@@ -67,7 +113,11 @@ def _ready(call: Call, result: Tensor) -> Pass:
         if large:
             ask_for_huge_pages(address, fresh.nbytes)
         bias_address = 0 if bias is None else bias.data_ptr()
-        run(source.data_ptr(), second.data_ptr(), bias_address, address, _threads())
+        if run_again is None:
+            run(source.data_ptr(), second.data_ptr(), bias_address, address, _threads())
+        else:
+            watch = partial(watched, second)
+            run_again(source.data_ptr(), second.data_ptr(), bias_address, address, _threads(), watch)
         return fresh
 
     return compute
@@ -129,18 +179,41 @@ def prepare_forward(
     if input.numel() == 0 or weight.numel() == 0:
         return None
     stride = None if bias is None else bias.stride(0)
-    key = ("forward", _signature(input), _signature(weight), stride, convolution, precision.highest)
+    frozen = seems_frozen(weight)
+    key = ("forward", _signature(input), _signature(weight), stride, convolution, precision.highest, frozen)
 
     def lower(result: Operand) -> Lowered:
         element = _ELEMENTS[input.dtype]
         operands = _operand(input), _operand(weight), stride, result
-        return lower_forward(geometry, element, host(), *operands, highest=precision.highest)
+        highest = precision.highest
+        return lower_forward(geometry, element, host(), *operands, highest=highest, frozen=frozen)
 
     found = _prepared.get(key)
     if found is not None:
         return found
     geometry = Geometry.of(_size(input), _size(weight), convolution)
     return _prepare(key, geometry.output_size, input, suggest_channels_last(input, weight), lower)
+
+
+def plans(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution) -> dict[str, Lowered]:
+    """How 'forward', 'grad_input' and 'grad_weight' would be computed; nothing is, and nothing compiled.
+
+    The gradient of the output is taken to lie as the output does. Of integers there is no gradient.
+    """
+    geometry = Geometry.of(_size(input), _size(weight), convolution)
+    form = memory_format(suggest_channels_last(input, weight))
+    y, gx, gw = (
+        _operand(torch.empty(size, dtype=input.dtype, device="meta", memory_format=form))
+        for size in (geometry.output_size, geometry.input_size, geometry.weight_size)
+    )
+    x, w, stride = _operand(input), _operand(weight), None if bias is None else bias.stride(0)
+    common, highest = (geometry, _ELEMENTS[input.dtype], host()), precision.highest
+    frozen = seems_frozen(weight)
+    found = {"forward": lower_forward(*common, x, w, stride, y, highest=highest, frozen=frozen)}
+    if not _ELEMENTS[input.dtype].is_integer:
+        found["grad_input"] = lower_grad_input(*common, y, w, gx, highest=highest)
+        found["grad_weight"] = lower_grad_weight(*common, x, y, gw, highest=highest)
+    return found
 
 
 def grad_input(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from tatamu import validate
+from tatamu import launch, validate
 from tatamu.errors import TatamuError
 from tatamu.functional import convolution
 from tatamu.geometry import PaddingArgument, resolve_padding
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Conv2d", "LazyConv2d"]
 
@@ -79,6 +82,21 @@ class Conv2d(torch.nn.Conv2d):
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         rows, columns = resolve_padding(padding, (kh, kw), (1, 1), (dh, dw), (1, 1))
         self._reversed_padding_repeated_twice = [*columns, *rows]
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; a layer that is to be trained is not frozen (`tatamu.freeze`) any more."""
+        if mode:
+            self._thaw()
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *arguments: Any) -> None:
+        self._thaw()
+        super()._load_from_state_dict(*arguments)
+
+    def _thaw(self) -> None:
+        weight = self._parameters.get("weight")  # None where a parametrization computes it.
+        if weight is not None:
+            launch.thaw(weight)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of a batch or a single image."""

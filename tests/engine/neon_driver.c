@@ -48,7 +48,7 @@ int main(int count, char **argument)
     void *workspace = malloc(workspace_size + 1), *result = malloc(result_size + 1);
     memset(workspace, 0xFF, workspace_size);
     memset(result, 0xFF, result_size);
-    void *call[9] = {content(folder, "table"), content(folder, "source"), content(folder, "second"),
+    void *call[11] = {content(folder, "table"), content(folder, "source"), content(folder, "second"),
                      content(folder, "bias"), result, workspace, (void *)(intptr_t)2};
     ENTRY(call);
     FILE *file = in(folder, "result", "wb");

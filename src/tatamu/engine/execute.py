@@ -22,18 +22,30 @@ class Call:
         self._shared_bytes = lowered.shared_bytes
         self._scratch_bytes = lowered.scratch_bytes
 
-    def run(self, source: int, second: int, bias: int, result: int, most_threads: int) -> None:
+    def run(
+        self,
+        source: int,
+        second: int,
+        bias: int,
+        result: int,
+        most_threads: int,
+        packed: int = 0,
+        filled: int = 0,
+    ) -> None:
         """Compute on up to ``most_threads`` threads, without the interpreter's lock.
 
         The operands' addresses: what is gathered, the second operand, the bias (0 for none), the result.
+        ``packed`` is room for the packed weights that outlives the call, 0 for none; with ``filled`` 1 it
+        holds them already.
         """
         count = 1
         if self._operations >= _WORTH_A_THREAD:
             count = threads.usable(min(most_threads, 1 + self._operations // _WORTH_A_THREAD))
-        workspace = memory.take(self._shared_bytes + count * self._scratch_bytes)
+        size = count * self._scratch_bytes
+        workspace = memory.take(size if packed else size + self._shared_bytes)
         try:
             _, address, words, words_address, _ = workspace
-            words[:7] = [self._table, source, second, bias, result, address, count]
+            words[:9] = [self._table, source, second, bias, result, address, count, packed, filled]
             self._function(words_address)
         finally:
             memory.give_back(workspace)

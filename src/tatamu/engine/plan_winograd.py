@@ -38,6 +38,8 @@ class WinogradWork:
     m: int
     grid: tuple[int, int]
     taps: tuple[int, int]
+    packings: float = 1.0
+    """How often a call packs its weights: less than once where they are used again (`engine/reuse.py`)."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,23 @@ def direct_cycles(work: WinogradWork, lanes: int) -> float:
     return pixels * products / lanes / _DIRECT_EFFICIENCY
 
 
-def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> WinogradPlan | None:
-    """The cheapest plan, or None where the direct kernel is cheaper."""
+def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> WinogradPlan | str:
+    """The cheapest plan, or why the direct kernel is to be taken."""
     best = min(plans(work, element, target), key=lambda plan: plan.cycles, default=None)
+    if best is None:
+        return no_filter(work)
     direct = direct_cycles(work, target.lanes(element.compute_bytes))
-    return best if best is not None and best.cycles < direct else None
+    return best if best.cycles < direct else dearer(best.cycles, direct)
+
+
+def no_filter(work: WinogradWork) -> str:
+    """There is no plan to choose from."""
+    return f"no filter for a kernel of {work.taps[0]} x {work.taps[1]}"
+
+
+def dearer(cycles: float, direct: float) -> str:
+    """The cheapest plan costs more than the direct kernel."""
+    return f"estimated {cycles / 1e6:.3g} million cycles against {direct / 1e6:.3g} directly"
 
 
 def plans(work: WinogradWork, element: ElementType, target: Target) -> list[WinogradPlan]:
@@ -123,6 +137,7 @@ def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, ta
     back = (5 * products + 6 * pixels) / INSTRUCTIONS_A_CYCLE
     weights = work.groups * registers * work.channels * (5 * products) / INSTRUCTIONS_A_CYCLE
     weights += work.groups * weight_bytes / _WRITE_BYTES_A_CYCLE
+    weights *= work.packings
 
     multiplying = products * work.channels * vectors / MULTIPLY_EFFICIENCY
     weight_rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE

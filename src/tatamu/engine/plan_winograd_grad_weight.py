@@ -12,8 +12,10 @@ from tatamu.engine.plan_winograd import (
     INSTRUCTIONS_A_CYCLE,
     MULTIPLY_EFFICIENCY,
     WinogradWork,
+    dearer,
     direct_cycles,
     evenly,
+    no_filter,
     register_tile,
     tile_sizes,
 )
@@ -41,11 +43,13 @@ class WinogradGradWeightPlan:
 
 def plan_winograd_grad_weight(
     work: WinogradWork, element: ElementType, target: Target
-) -> WinogradGradWeightPlan | None:
-    """The cheapest plan, or None where the direct kernel is cheaper."""
+) -> WinogradGradWeightPlan | str:
+    """The cheapest plan, or why the direct kernel is to be taken."""
     best = min(grad_weight_plans(work, element, target), key=lambda plan: plan.cycles, default=None)
+    if best is None:
+        return no_filter(work)
     direct = direct_cycles(work, target.lanes(element.compute_bytes))
-    return best if best is not None and best.cycles < direct else None
+    return best if best.cycles < direct else dearer(best.cycles, direct)
 
 
 def grad_weight_plans(

@@ -179,3 +179,13 @@ class PrecisionError(TatamuError, ValueError):
     def of(cls, given: object, known: Sequence[str]) -> PrecisionError:
         """`known` are the names that there are."""
         return cls(f"precision should be {listed(known)}, but got {given!r}{did_you_mean(given, known)}")
+
+
+class FrozenTrainingError(TatamuError, RuntimeError):
+    """A layer in training mode is to be frozen."""
+
+    @classmethod
+    def of(cls, path: str, layer: object) -> FrozenTrainingError:
+        """`path` is the layer's in the model, empty for the model itself."""
+        which = f"layer {path!r}, {layer}," if path else f"{layer}"
+        return cls(f"{which} is in training mode, and its weights will change; call eval() before freeze()")

@@ -218,6 +218,29 @@ class FullyConnectedGradientKernel:
         return fully_connected_gradients.build(self, target)
 
 
+COMPARED_BYTES = 1 << 16
+"""Bytes that a task compares."""
+
+
+@dataclass(frozen=True)
+class ComparisonKernel:
+    """The kernel that looks whether two stretches of memory hold the same bytes."""
+
+    def name(self, target: Target) -> str:
+        """What it does, target."""
+        return f"comparison_{target.name}"
+
+    def least_bytes(self, target: Target) -> int:
+        """The shortest stretches that it compares: one step of its loop."""
+        return 4 * target.vector_bytes
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import comparison  # noqa: PLC0415  # Most programs compile nothing.
+
+        return comparison.build(self, target)
+
+
 @dataclass(frozen=True)
 class ChannelSumsKernel:
     """What one compiled kernel is for: an element type, and whether channels lie side by side."""

@@ -24,7 +24,7 @@ class Arguments:
 
 
 Task = Callable[[Code, Job, Arguments, Pointer, Pointer, Int], None]
-"""Writes one task: job, operands, shared workspace, the thread's scratch, the task's number in its job."""
+"""Writes one task: job, operands, packed weights, the thread's scratch, the task's number in its job."""
 
 
 def module_for(target: Target) -> ir.Module:
@@ -42,12 +42,16 @@ def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Functio
     operands = (CallWord.SOURCE, CallWord.SECOND, CallWord.BIAS, CallWord.TARGET)
     arguments = Arguments(*(Pointer(code, shared.load(word), I8) for word in operands))
     workspace = Pointer(code, shared.load(CallWord.WORKSPACE), I8)
+    brought = shared.of(I64).read_index(CallWord.PACKED)
+    in_workspace = brought.equals(0)
+    begins = code.select(in_workspace, table.read_index(Header.SHARED), 0)
+    packed = code.builder.select(in_workspace, workspace.raw, code.builder.inttoptr(brought.value, POINTER))
 
     def take(counter: CallWord, amount: Int) -> Int:
         return Int(code, code.builder.atomic_rmw("add", (shared + counter).raw, amount.value, "monotonic"))
 
     number = take(CallWord.TAKEN, code.index(1))
-    scratch = workspace + (table.read_index(Header.SHARED) + number * table.read_index(Header.SCRATCH))
+    scratch = workspace + (begins + number * table.read_index(Header.SCRATCH))
     # Scratch begins with what it was last filled for: nothing yet.
     scratch.of(I64).store(I64(0))
     total = table.read_index(tasks)
@@ -63,7 +67,7 @@ def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Functio
                         words.become(place)
             job = Job(code, table, table + words.now)
             first = job[Word.FIRST_TASK] if tasks is Header.TASKS else code.index(0)
-            task(code, job, arguments, workspace, scratch, t - first)
+            task(code, job, arguments, Pointer(code, packed, I8), scratch, t - first)
         begin.become(take(CallWord.NEXT, grain))
     code.done()
     return code.function
@@ -72,17 +76,18 @@ def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Functio
 def define_entry(module: ir.Module, name: str, main: Task, pack: Task | None = None) -> None:
     """Define the exported function, of one argument: the words of the call (`CallWord`).
 
-    ``pack`` fills the shared workspace before ``main`` begins. One thread runs both in place; more
-    are a parallel region of the OpenMP library that the process already uses.
+    ``pack`` packs the weights before ``main`` begins, unless the call brings them packed. One thread
+    runs both in place; more are a parallel region of the OpenMP library that the process already uses.
     """
-    phases = [_body(module, "pack", pack, Header.PACK_TASKS)] if pack is not None else []
-    phases.append(_body(module, "main", main, Header.TASKS))
+    packing = None if pack is None else _body(module, "pack", pack, Header.PACK_TASKS)
+    computing = _body(module, "main", main, Header.TASKS)
     function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), name)
     code = Code(function)
     call = code.pointer(0, I64)
     parallel = ir.Function(module, ir.FunctionType(VOID, [POINTER, POINTER, I32, I32]), GOMP_PARALLEL)
     threads = call.read_index(CallWord.THREADS)
-    for phase in phases:
+
+    def run(phase: ir.Function) -> None:
         for counter in (CallWord.TAKEN, CallWord.NEXT):
             call.store(I64(0), counter)
         with code.either(threads > 1) as (many, alone):
@@ -90,4 +95,9 @@ def define_entry(module: ir.Module, name: str, main: Task, pack: Task | None = N
                 code.call(parallel, phase, call, code.builder.trunc(threads.value, I32), I32(0))
             with alone:
                 code.call(phase, call)
+
+    if packing is not None:
+        with code.when(call.read_index(CallWord.FILLED).equals(0)):
+            run(packing)
+    run(computing)
     code.done()

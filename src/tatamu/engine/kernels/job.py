@@ -21,6 +21,10 @@ class CallWord(IntEnum):
     TARGET = auto()
     WORKSPACE = auto()
     THREADS = auto()
+    PACKED = auto()
+    """Where packed weights lie that outlive the call; 0: they are packed in the workspace."""
+    FILLED = auto()
+    """1: `PACKED` holds them already, from an earlier call."""
     TAKEN = auto()
     """The function's own: threads that have begun."""
     NEXT = auto()
@@ -37,7 +41,7 @@ class Header(IntEnum):
     GRAIN = auto()
     """Tasks that a thread takes at a time."""
     SHARED = auto()
-    """Bytes of workspace that all threads share (packed weights); each thread's own scratch follows."""
+    """Bytes of workspace that all threads share, unless the call brings `PACKED`; scratch follows."""
     SCRATCH = auto()
     """Bytes of workspace per thread."""
     PACK_TASKS = auto()
@@ -203,6 +207,8 @@ class Word(IntEnum):
     TILES_AT = auto()
     FLAGS_AT = auto()
     TAPS_AT = auto()
+    BYTES = auto()
+    """Of each of two operands that are compared."""
     LENGTH = auto()
     """Not a word: how many there are."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from tatamu.engine.kernels.job import Word
@@ -31,6 +33,21 @@ class Operand:
             return Layout.INTERLEAVED
         return Layout.STRIDED
 
+    def is_dense(self, size: tuple[int, int, int, int]) -> bool:
+        """Whether the elements fill one stretch of memory, in any order."""
+        span = 1 + sum((length - 1) * step for length, step in zip(size, self.strides, strict=True))
+        return span == math.prod(size)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a pass packs its weights before it begins."""
+
+    key: Hashable
+    """Equal keys: the same bytes of weights are packed to the same bytes."""
+    weight_bytes: int
+    """Of the weight, which lies in one stretch of memory without gaps."""
+
 
 @dataclass(frozen=True)
 class Lowered:
@@ -43,6 +60,10 @@ class Lowered:
     operations: int
     """Multiply-adds of the whole pass: what is worth more than one thread is judged by it."""
     reason: str
+    packing: Packing | None = None
+    """None where no weights are packed beforehand, or where they do not lie in one stretch."""
+    passed_over: tuple[str, ...] = ()
+    """Techniques that were asked before, and why each does not do it."""
 
 
 def scalars(strides: Strides, parts: int) -> Strides:

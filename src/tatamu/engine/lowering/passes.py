@@ -1,9 +1,13 @@
 """The passes: which technique computes each of them.
 
-With ``highest`` precision each result is a sum of the products of its definition.
+Techniques are asked in order, and each answers with the lowered pass or says why it does not do it; the last
+of them does everything. With ``highest`` precision each result is a sum of the products of its definition.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
 
 from tatamu.engine.lowering import (
     depthwise,
@@ -19,6 +23,22 @@ from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
 
+_Technique = tuple[str, Callable[[], Lowered | str]]
+
+_HIGHEST = "precision is 'highest'"
+_NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a register, or complex ones"
+_NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ in memory order"
+
+
+def _first(*techniques: _Technique) -> Lowered:
+    passed_over: list[str] = []
+    for name, lower in techniques:
+        answer = lower()
+        if not isinstance(answer, str):
+            return replace(answer, passed_over=tuple(passed_over))
+        passed_over.append(f"{name}: {answer}")
+    raise AssertionError("the last technique does everything")
+
 
 def lower_forward(
     geometry: Geometry,
@@ -30,15 +50,24 @@ def lower_forward(
     result: Operand,
     *,
     highest: bool = False,
+    frozen: bool = False,
 ) -> Lowered:
-    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
-    if depthwise.serves(geometry, element, target):
-        return depthwise.lower_forward(geometry, element, target, source, weight, bias_stride, result)
-    if fully_connected.fits(geometry, element, source, weight):
-        return fully_connected.lower_forward(geometry, element, target, source, weight, bias_stride, result)
-    operands = source, weight, bias_stride, result
-    tiled = None if highest else winograd.lower_forward(geometry, element, target, *operands)
-    return tiled or direct.lower_forward(geometry, element, target, *operands)
+    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias.
+
+    The weight is ``frozen`` where the user has promised that it stays as it is.
+    """
+    operands = geometry, element, target, source, weight, bias_stride, result
+    fits = fully_connected.fits(geometry, element, source, weight)
+    alone = depthwise.serves(geometry, element, target)
+    return _first(
+        ("depthwise", lambda: depthwise.lower_forward(*operands) if alone else _NOT_DEPTHWISE),
+        (
+            "fully connected",
+            lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
+        ),
+        ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
+        ("direct", lambda: direct.lower_forward(*operands)),
+    )
 
 
 def lower_grad_input(
@@ -52,13 +81,18 @@ def lower_grad_input(
     highest: bool = False,
 ) -> Lowered:
     """The gradient of the input."""
-    if depthwise.serves_grad_input(geometry, element, target):
-        return depthwise.lower_grad_input(geometry, element, target, grad_output, weight, result)
-    if fully_connected.gradient_fits(geometry, element, weight, result):
-        return fully_connected.lower_grad_input(geometry, element, target, grad_output, weight, result)
-    operands = grad_output, weight, result
-    tiled = None if highest else winograd.lower_grad_input(geometry, element, target, *operands)
-    return tiled or direct.lower_grad_input(geometry, element, target, *operands)
+    operands = geometry, element, target, grad_output, weight, result
+    fits = fully_connected.gradient_fits(geometry, element, weight, result)
+    alone = depthwise.serves_grad_input(geometry, element, target)
+    return _first(
+        ("depthwise", lambda: depthwise.lower_grad_input(*operands) if alone else _NOT_DEPTHWISE),
+        (
+            "fully connected",
+            lambda: fully_connected.lower_grad_input(*operands) if fits else _NOT_FULLY_CONNECTED,
+        ),
+        ("winograd", lambda: _HIGHEST if highest else winograd.lower_grad_input(*operands)),
+        ("direct", lambda: direct.lower_grad_input(*operands)),
+    )
 
 
 def lower_grad_weight(
@@ -72,13 +106,18 @@ def lower_grad_weight(
     highest: bool = False,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
-    if depthwise.serves(geometry, element, target):
-        return depthwise_weight.lower_grad_weight(geometry, element, target, source, grad_output, result)
-    if fully_connected.gradient_fits(geometry, element, source, result):
-        return fully_connected.lower_grad_weight(geometry, element, target, source, grad_output, result)
-    operands = source, grad_output, result
-    tiled = None if highest else winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
-    return tiled or grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    operands = geometry, element, target, source, grad_output, result
+    fits = fully_connected.gradient_fits(geometry, element, source, result)
+    alone = depthwise.serves(geometry, element, target)
+    return _first(
+        ("depthwise", lambda: depthwise_weight.lower_grad_weight(*operands) if alone else _NOT_DEPTHWISE),
+        (
+            "fully connected",
+            lambda: fully_connected.lower_grad_weight(*operands) if fits else _NOT_FULLY_CONNECTED,
+        ),
+        ("winograd", lambda: _HIGHEST if highest else winograd_grad_weight.lower_grad_weight(*operands)),
+        ("direct", lambda: grad_weight.lower_grad_weight(*operands)),
+    )
 
 
 lower_grad_bias = grad_weight.lower_grad_bias

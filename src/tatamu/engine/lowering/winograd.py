@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
-from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.plan_winograd import WinogradPlan, WinogradWork, plan_winograd
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
+
+FROZEN_PACKINGS = 0.5
+"""What a call with frozen weights pays of packing them: it reads from memory what it does not compute."""
 
 
 def lower_forward(
@@ -21,10 +24,15 @@ def lower_forward(
     weight: Operand,
     bias_stride: int | None,
     result: Operand,
-) -> Lowered | None:
-    """The forward pass, or None where another technique is better."""
-    if not applies(geometry, element):
-        return None
+    *,
+    frozen: bool,
+) -> Lowered | str:
+    """The forward pass, or why another technique is better.
+
+    ``frozen`` weights are packed once for all calls.
+    """
+    if obstacle := why_not(geometry, element):
+        return obstacle
     o, c, h, w = weight.strides
     work = WinogradWork(
         geometry.batch,
@@ -33,6 +41,7 @@ def lower_forward(
         geometry.out_channels // geometry.groups,
         (geometry.rows.output, geometry.columns.output),
         geometry.kernel_size,
+        FROZEN_PACKINGS if frozen else 1.0,
     )
     places = [i * h + j * w for i in range(geometry.rows.kernel) for j in range(geometry.columns.kernel)]
     axes = (
@@ -46,6 +55,7 @@ def lower_forward(
         target,
         source,
         (work.m * o, o, c),
+        weight.is_dense(geometry.weight_size),
         places,
         axes,
         geometry.padding_mode,
@@ -62,11 +72,13 @@ def lower_grad_input(
     grad_output: Operand,
     weight: Operand,
     result: Operand,
-) -> Lowered | None:
-    """The gradient of the input, a convolution with the kernel turned; None where another way is better."""
+) -> Lowered | str:
+    """The gradient of the input, a convolution with the kernel turned; or why another way is better."""
+    if obstacle := why_not(geometry, element):
+        return obstacle
     padded = any(amount for amounts in geometry.padding for amount in amounts)
-    if not applies(geometry, element) or (padded and geometry.padding_mode != "zeros"):
-        return None
+    if padded and geometry.padding_mode != "zeros":
+        return f"{geometry.padding_mode} padding"
     o, c, h, w = weight.strides
     work = WinogradWork(
         geometry.batch,
@@ -95,6 +107,7 @@ def lower_grad_input(
         target,
         grad_output,
         (work.channels * o, c, o),
+        weight.is_dense(geometry.weight_size),
         places,
         axes,
         "zeros",
@@ -104,11 +117,16 @@ def lower_grad_input(
     )
 
 
-def applies(geometry: Geometry, element: ElementType) -> bool:
-    """Whether the arithmetic is possible: real floats, neither stride nor dilation."""
-    axes = geometry.rows, geometry.columns
-    plain = all(axis.stride == 1 and (axis.dilation == 1 or axis.kernel == 1) for axis in axes)
-    return plain and element.parts == 1 and not element.is_integer
+def why_not(geometry: Geometry, element: ElementType) -> str | None:
+    """What the arithmetic is not possible with: it is for real floats, and neither stride nor dilation."""
+    for axis in (geometry.rows, geometry.columns):
+        if axis.stride > 1:
+            return f"stride {axis.stride}"
+        if axis.dilation > 1 and axis.kernel > 1:
+            return f"dilation {axis.dilation}"
+    if element.parts > 1:
+        return "complex numbers"
+    return "integers" if element.is_integer else None
 
 
 def _lower(
@@ -117,19 +135,20 @@ def _lower(
     target: Target,
     source: Operand,
     weight_steps: tuple[int, int, int],
+    weight_is_dense: bool,
     places: list[int],
     axes: tuple[PaddedAxis, PaddedAxis],
     mode: str,
     bias_stride: int | None,
     result: Operand,
     layouts: tuple[Layout, Layout],
-) -> Lowered | None:
+) -> Lowered | str:
     """``weight_steps`` are from one group, one result channel and one source channel to the next."""
     if Layout.STRIDED in layouts:
-        return None
+        return "neither columns nor channels lie side by side"
     plan = plan_winograd(work, element, target)
-    if plan is None:
-        return None
+    if isinstance(plan, str):
+        return plan
     interleaved = layouts[0] is Layout.INTERLEAVED, layouts[1] is Layout.INTERLEAVED
     kernel = WinogradKernel(element, plan.outputs, work.taps, plan.rows, plan.vectors, *interleaved)
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
@@ -191,7 +210,13 @@ def _lower(
         SCRATCH=scratch,
         PACK_TASKS=work.groups * panels * -(-work.channels // WEIGHT_CHANNELS),
     )
-    return Lowered(kernel, table.words, shared, scratch, operations, plan.reason)
+    packing = None
+    if weight_is_dense:
+        # All that `kernels.winograd.weights` reads.
+        how = element, plan.outputs, plan.vectors, work.taps, work.groups, work.channels, work.m
+        weight_bytes = work.groups * work.m * work.channels * len(places) * element.item_bytes
+        packing = Packing(("winograd", target, how, weight_steps, tuple(places)), weight_bytes)
+    return Lowered(kernel, table.words, shared, scratch, operations, plan.reason, packing)
 
 
 def _rooms(

@@ -22,11 +22,13 @@ def lower_grad_weight(
     source: Operand,
     grad_output: Operand,
     result: Operand,
-) -> Lowered | None:
-    """The gradient of the weight, or None where another technique is better."""
+) -> Lowered | str:
+    """The gradient of the weight, or why another technique is better."""
     layouts = source.layout(geometry.input_size), grad_output.layout(geometry.output_size)
-    if not winograd.applies(geometry, element) or layouts[0] is not layouts[1] or Layout.STRIDED in layouts:
-        return None
+    if obstacle := winograd.why_not(geometry, element):
+        return obstacle
+    if layouts[0] is not layouts[1] or Layout.STRIDED in layouts:
+        return "input and gradient do not both have columns, or channels, side by side"
     rows, columns = geometry.rows, geometry.columns
     work = WinogradWork(
         geometry.batch,
@@ -37,8 +39,8 @@ def lower_grad_weight(
         geometry.kernel_size,
     )
     plan = plan_winograd_grad_weight(work, element, target)
-    if plan is None:
-        return None
+    if isinstance(plan, str):
+        return plan
     kernel = WinogradGradWeightKernel(
         element, plan.tile, work.taps, plan.rows, plan.vectors, layouts[0] is Layout.INTERLEAVED
     )

@@ -23,7 +23,13 @@ Workspace = tuple[int, int, ctypes.Array[ctypes.c_int64], int, mmap.mmap | None]
 _free: list[Workspace] = []
 
 
-def _new(size: int) -> Workspace:
+def allocate(size: int) -> Workspace:
+    """New memory, a multiple of a page, that is the caller's as long as it keeps it.
+
+    Raises:
+        OSError: there is no such amount of memory.
+    """
+    size = -(-max(size, 1) // _PAGE) * _PAGE
     # Private: a forked child must not write into its parent's workspace.
     mapping = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
@@ -49,11 +55,11 @@ def take(size: int) -> Workspace:
     try:
         workspace = _free.pop()
     except IndexError:
-        return _new(-(-max(size, 1) // _PAGE) * _PAGE)
+        return allocate(size)
     if workspace[0] >= size:
         return workspace
     del workspace  # Given back before its successor is mapped.
-    return _new(-(-size // _PAGE) * _PAGE)
+    return allocate(size)
 
 
 def give_back(workspace: Workspace) -> None:
