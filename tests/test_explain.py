@@ -32,12 +32,13 @@ def test_a_layer_with_winograd() -> None:
     assert list(found) == ["forward", "gradient of the input", "gradient of the weight"]
     forward = found["forward"].splitlines()
     assert forward[0].startswith("forward: winograd F(4x4, 3x3): 36 products for 144; blocks of")
-    assert forward[1].startswith("  passed over: fully connected: the kernel is not as large as the image")
-    assert forward[2] == "  116 million multiply-adds; at least 1.7 MiB moved; 132 operations a byte"
+    assert forward[1].startswith("  passed over: depthwise: a group has several channels")
+    assert forward[2].startswith("  passed over: fully connected: the kernel is not as large as the image")
+    assert forward[3] == "  116 million multiply-adds; at least 1.7 MiB moved; 132 operations a byte"
     how = Convolution(padding=((1, 1), (1, 1)))
     lowered = launch.plans(torch.empty(1, 64, 56, 56), layer.weight, layer.bias, how)["forward"]
-    assert forward[3].startswith(f"  memory: {lowered.scratch_bytes / 1024:.1f} KiB for each thread; transf")
-    assert forward[3].endswith("KiB, 4.0 times the weight")
+    assert forward[4].startswith(f"  memory: {lowered.scratch_bytes / 1024:.1f} KiB for each thread; transf")
+    assert forward[4].endswith("KiB, 4.0 times the weight")
 
 
 @pytest.mark.parametrize(
