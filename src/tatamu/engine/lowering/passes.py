@@ -5,7 +5,14 @@ With ``highest`` precision each result is a sum of the products of its definitio
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, fully_connected, grad_weight, winograd, winograd_grad_weight
+from tatamu.engine.lowering import (
+    direct,
+    fully_connected,
+    grad_weight,
+    streamed_grad_weight,
+    winograd,
+    winograd_grad_weight,
+)
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -64,7 +71,10 @@ def lower_grad_weight(
         return fully_connected.lower_grad_weight(geometry, element, target, source, grad_output, result)
     operands = source, grad_output, result
     tiled = None if highest else winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
-    return tiled or grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    if tiled is not None:
+        return tiled
+    streamed = streamed_grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    return streamed or grad_weight.lower_grad_weight(geometry, element, target, *operands)
 
 
 lower_grad_bias = grad_weight.lower_grad_bias
