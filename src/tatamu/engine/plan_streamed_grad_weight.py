@@ -10,13 +10,17 @@ _PIXELS = 144
 """Of a block: as many steps of a panel as stay in the first cache beside the streams."""
 _TASKS_WANTED = 8
 _WAITING_POWER = 0.3
-_FEW_SUMS = 1 << 16
+_FEW_SUMS = 1 << 18
 """Sums that may be kept once for each part of the pixels."""
 _BLOCKS_A_PART = 4
-_STREAM_CYCLES = 1.0
+_STREAM_CYCLES = 0.5
 """Of an element of a stream when it is first read."""
-_TURN_CYCLES, _COPY_CYCLES = 6.0, 2.5
+_TURN_CYCLES, _COPY_CYCLES = 10.0, 6.0
 """Of a register of the second operand that is packed: from pixels, or channels, side by side."""
+_ROWS_A_PANEL = 80
+"""So many rows of the product are worth a panel."""
+_TILES_A_PACK = 2
+"""So many register tiles are worth the packing of the streams that they share."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class StreamWork:
     grid: tuple[int, int]
     turned: bool
     """Whether channels of the second operand are turned to lie side by side."""
+    beside: bool
+    """Whether streams lie side by side in the source."""
     gathered_line: int
     """Bytes of the padded source that a line of results needs; 0 where nothing is gathered."""
 
@@ -46,6 +52,8 @@ class StreamPlan:
     m_block: int
     parts: int
     in_place: bool
+    """Whether the second operand is read where it lies."""
+    packs_streams: bool
     reason: str
 
 
@@ -91,13 +99,17 @@ def plan_streams(work: StreamWork, rows: int, most_vectors: int, item: int, targ
         if parts == 1 or across * along * parts * work.groups <= _TASKS_WANTED
     ]
     _, stream_block, m_block = min(choices)
-    in_place = not work.turned and work.m % lanes == 0 and stream_block * work.taps < 2 * lanes * _COPY_CYCLES
+    in_place = not work.turned and work.m % lanes == 0 and stream_block * work.taps < _ROWS_A_PANEL
+    across = -(-m_block // width)
+    packs_streams = work.beside and across >= _TILES_A_PACK
     reason = (
         f"grad weight by outer products of streams: {rows}x{most_vectors} tile; {stream_block} of"
         f" {work.streams} streams, {work.taps} taps and {m_block} of {work.m} channels a task; blocks of"
         f" {images}x{block[0]}x{block[1]} pixels in {parts} parts"
     )
-    return StreamPlan(most_vectors, images, block, stream_block, m_block, parts, in_place, reason)
+    return StreamPlan(
+        most_vectors, images, block, stream_block, m_block, parts, in_place, packs_streams, reason
+    )
 
 
 def _pieces(count: int) -> list[int]:

@@ -185,6 +185,8 @@ class Word(IntEnum):
     STREAM_H = auto()
     STREAM_W = auto()
     """From a result pixel to the next, in the source or its slab."""
+    STREAM_PITCH = auto()
+    """Elements from the packed streams of a register tile to the next; 0 where streams are not packed."""
     ROW_BEFORE = auto()
     """Rows of padding before the source."""
     SLAB_COLUMNS = auto()

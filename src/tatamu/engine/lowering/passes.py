@@ -70,11 +70,15 @@ def lower_grad_weight(
     if fully_connected.gradient_fits(geometry, element, source, result):
         return fully_connected.lower_grad_weight(geometry, element, target, source, grad_output, result)
     operands = source, grad_output, result
-    tiled = None if highest else winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
-    if tiled is not None:
-        return tiled
-    streamed = streamed_grad_weight.lower_grad_weight(geometry, element, target, *operands)
-    return streamed or grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    few = streamed_grad_weight.has_few_channels(geometry, element, target)
+    tiled = None
+    if not (highest or few):
+        tiled = winograd_grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    return (
+        tiled
+        or streamed_grad_weight.lower_grad_weight(geometry, element, target, *operands)
+        or grad_weight.lower_grad_weight(geometry, element, target, *operands)
+    )
 
 
 lower_grad_bias = grad_weight.lower_grad_bias

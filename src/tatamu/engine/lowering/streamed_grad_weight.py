@@ -13,10 +13,17 @@ from tatamu.engine.plan_streamed_grad_weight import StreamPlan, StreamWork, plan
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target
-from tatamu.geometry import Geometry
+from tatamu.geometry import Axis, Geometry
 
 _MANY_CHANNELS = 24
 """So many channels fill the rows of register tiles tap by tap."""
+
+
+def has_few_channels(geometry: Geometry, element: ElementType, target: Target) -> bool:
+    """Whether channels are too few to be worth Winograd's transforms, and results enough for streams."""
+    lanes = target.lanes(element.compute_bytes)
+    channels, m = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
+    return 4 * channels <= lanes < 2 * m
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,10 @@ def lower_grad_weight(
     roles = _roles(geometry, source, grad_output, result, rows, lanes)
     if Layout.STRIDED in roles.layouts or roles.m * 2 <= lanes:
         return None
-    gathered = roles.channels < _MANY_CHANNELS and roles.channels % rows != 0
-    if gathered and roles.channels * geometry.kernel_size[0] * geometry.kernel_size[1] < rows:
+    paired = roles.channels < _MANY_CHANNELS and roles.channels % rows != 0
+    if paired and roles.channels * geometry.kernel_size[0] * geometry.kernel_size[1] < rows:
         return None
-    return _lower(roles, element, target, result, rows, vectors, gathered=gathered)
+    return _lower(roles, element, target, result, rows, vectors, paired=paired)
 
 
 def _roles(
@@ -87,32 +94,34 @@ def _lower(
     rows: int,
     vectors: int,
     *,
-    gathered: bool,
+    paired: bool,
 ) -> Lowered:
     geometry, item = roles.geometry, element.compute_bytes
     down, across = geometry.rows, geometry.columns
     count = down.kernel * across.kernel
     grid = down.output, across.output
     interleaved = tuple(layout is Layout.INTERLEAVED for layout in roles.layouts)
+    gathered = paired and not (_inside(down) and _inside(across))
     kernel = StreamedGradWeightKernel(element, rows, vectors, gathered, *interleaved)
     line = down.stride * ((grid[1] - 1) * across.stride + across.effective_kernel) * roles.channels * item
     work = StreamWork(
         geometry.batch,
         geometry.groups,
-        roles.channels * count if gathered else roles.channels,
-        1 if gathered else count,
+        roles.channels * count if paired else roles.channels,
+        1 if paired else count,
         roles.m,
         grid,
         not interleaved[1],
+        interleaved[0],
         line if gathered else 0,
     )
     plan = plan_streams(work, rows, vectors, item, target)
     table = Table(1)
-    if gathered:
-        streams = _gathered_streams(table, roles, plan, result)
+    if paired:
+        streams = _paired_streams(table, roles, plan, result, gathered=gathered)
     else:
         streams = _streams_in_place(table, roles, result)
-    rooms, scratch = _rooms(work, plan, streams, target.lanes(item), rows, item)
+    rooms, scratch = _rooms(work, plan, streams, target.lanes(item), rows, item, gathered=gathered)
     blocks = [-(-size // block) for size, block in zip(grid, plan.block, strict=True)]
     m_blocks = -(-roles.m // plan.m_block)
     tasks = geometry.groups * -(-work.streams // plan.stream_block) * m_blocks
@@ -188,16 +197,26 @@ def _streams_in_place(table: Table, roles: _Roles, result: Operand) -> dict[Word
     }
 
 
-def _gathered_streams(table: Table, roles: _Roles, plan: StreamPlan, result: Operand) -> dict[Word, int]:
-    """Streams are channels and taps, in the order of the weight, in a padded copy of the source."""
+def _inside(axis: Axis) -> bool:
+    """Whether the first tap begins with the source, and every tap of every result lies in it."""
+    return axis.before == 0 and (axis.output - 1) * axis.stride + axis.effective_kernel <= axis.size
+
+
+def _paired_streams(
+    table: Table, roles: _Roles, plan: StreamPlan, result: Operand, *, gathered: bool
+) -> dict[Word, int]:
+    """Streams are channels and taps, in the order of the weight; of a padded copy, or where they lie."""
     down, across = roles.geometry.rows, roles.geometry.columns
     channels = roles.channels
     height, width = (
         (block - 1) * axis.stride + axis.effective_kernel
         for block, axis in zip(plan.block, (down, across), strict=True)
     )
-    interleaved = roles.layouts[0] is Layout.INTERLEAVED
-    c, h, w = (1, width * channels, channels) if interleaved else (height * width, width, 1)
+    n, c, h, w = roles.source.strides
+    if gathered:
+        n = channels * height * width
+        interleaved = roles.layouts[0] is Layout.INTERLEAVED
+        c, h, w = (1, width * channels, channels) if interleaved else (height * width, width, 1)
     _, _, result_h, result_w = result.strides
     pairs = sorted(
         (channel * roles.target_c + i * result_h + j * result_w,
@@ -211,7 +230,7 @@ def _gathered_streams(table: Table, roles: _Roles, plan: StreamPlan, result: Ope
         Word.STREAM_TABLE: table.append([at for _, at in pairs]),
         Word.PLACE_TABLE: table.append(places),
         Word.WEIGHT_CONTIGUOUS: int(places == list(range(len(places)))),
-        Word.STREAM_N: channels * height * width,
+        Word.STREAM_N: n,
         Word.STREAM_H: h * down.stride,
         Word.STREAM_W: w * across.stride,
         Word.PLANE: c,
@@ -229,6 +248,8 @@ def _rooms(
     lanes: int,
     rows: int,
     item: int,
+    *,
+    gathered: bool,
 ) -> tuple[dict[Word, int], int]:
     """How the parts of a thread's scratch lie; its size in bytes."""
     width = plan.vectors * lanes
@@ -238,14 +259,16 @@ def _rooms(
     stream_block = -(-plan.stream_block // rows) * rows
     # The last block of a panel may be overrun by a register of pixels.
     panel_pitch = (pixels + lanes) * width
+    stream_pitch = pixels * rows if plan.packs_streams else 0
     sizes = {
         Word.ROWS_AT: 16 * lines,
-        Word.ADDRESSES_AT: 8 * stream_block,
+        Word.FLAGS_AT: 8 * (stream_block + rows),
+        Word.ADDRESSES_AT: stream_block // rows * stream_pitch * item,
         Word.PANEL_AT: 0 if plan.in_place else panels * panel_pitch * item,
-        Word.SLAB_AT: plan.images * streams[Word.STREAM_N] * item if Word.PLANE in streams else 0,
+        Word.SLAB_AT: plan.images * streams[Word.STREAM_N] * item if gathered else 0,
         Word.TILES_AT: work.taps * panels * width * stream_block * item,
     }
-    words = {Word.PANEL_PITCH: panel_pitch}
+    words = {Word.PANEL_PITCH: panel_pitch, Word.STREAM_PITCH: stream_pitch}
     at = 64  # A thread's scratch begins with a word of the entry's.
     for word, size in sizes.items():
         words[word] = at
