@@ -168,6 +168,36 @@ class DepthwiseWeightKernel:
 
 
 @dataclass(frozen=True)
+class StreamedGradWeightKernel:
+    """What one compiled grad-weight kernel is for that reads the rows of its product as streams.
+
+    The register tile is ``rows`` streams by up to ``vectors`` registers of channels of the second operand.
+    ``gathered`` streams are read from a padded copy of the source, others where they lie.
+    """
+
+    element: ElementType
+    rows: int
+    vectors: int
+    gathered: bool
+    source_interleaved: bool
+    second_interleaved: bool
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, layouts, target."""
+        layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.second_interleaved))
+        technique = "gradweightgathered" if self.gathered else "gradweightstreamed"
+        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{layouts}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import (  # noqa: PLC0415  # Most programs compile nothing.
+            streamed_grad_weight,
+        )
+
+        return streamed_grad_weight.build(self, target)
+
+
+@dataclass(frozen=True)
 class FullyConnectedKernel:
     """What one compiled kernel for fully connected layers is for: an element type of one part."""
 

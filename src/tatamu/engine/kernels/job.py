@@ -209,8 +209,39 @@ class Word(IntEnum):
     TAPS_AT = auto()
     BYTES = auto()
     """Of each of two operands that are compared."""
+    # Grad weight of streams: where the rows of the product are read, and in how many parts pixels are summed.
+    STREAM_TABLE = auto()
+    """Where each row of the product begins, in the source or its slab."""
+    STREAM_N = auto()
+    STREAM_H = auto()
+    STREAM_W = auto()
+    """From a result pixel to the next, in the source or its slab."""
+    STREAM_PITCH = auto()
+    """Elements from the packed streams of a register tile to the next; 0 where streams are not packed."""
+    SLAB_COLUMNS = auto()
+    SWAPPED = auto()
+    """1 where streams are channels of the second operand, and those of the source fill registers."""
+    PARTS = auto()
+    """Of the pixels; their sums are added in order."""
+    SUMS = auto()
+    """Elements of all tiles of a task."""
+    PANEL_PITCH = auto()
+    """Elements from one panel to the next."""
     LENGTH = auto()
     """Not a word: how many there are."""
+
+
+class StreamTap(IntEnum):
+    """One entry of the tap table of grad weight of streams."""
+
+    SHIFT = 0
+    """Elements from where a result pixel's place in the source begins to the tap's."""
+    TOP = auto()
+    BOTTOM = auto()
+    LEFT = auto()
+    RIGHT = auto()
+    """Result rows TOP to BOTTOM, columns LEFT to RIGHT: those that see the source through the tap."""
+    LENGTH = auto()
 
 
 class RowMode(IntEnum):

@@ -157,6 +157,35 @@ def define_streams_microkernel(
     return code.function
 
 
+def define_lines_microkernel(
+    module: ir.Module, numbers: Numbers, rows: int, vectors: int, width: int
+) -> ir.Function:
+    """``tile[r][x] += sum over lines and k of source[streams[r] + line.a + k] * second[line.b + k][x]``.
+
+    Arguments: source, streams (bytes, one per row), second operand, lines (pairs of byte offsets), number of
+    lines, pixels of a line, bytes from one pixel to the next in the source and in the second operand, tile.
+    """
+    code = define(module, f"accumulate_{rows}x{vectors}", [POINTER] * 4 + [I64] * 4 + [POINTER])
+    source, streams = code.pointer(0, numbers.computed), code.pointer(1, I64)
+    second, lines = code.pointer(2, numbers.computed), code.pointer(3, I64)
+    count, pixels, step, second_step = (code.argument(n) for n in range(4, 8))
+    sums = Sums(code, numbers, rows, vectors, width)
+    with code.loop(0, count) as line:
+        begin = source.moved_bytes(lines.read_index(line * 2))
+        scalars = [begin.moved_bytes(streams.read_index(r)) for r in range(rows)]
+        beside = second.moved_bytes(lines.read_index(line * 2 + 1))
+        moved, beside_moved = code.variable(0), code.variable(0)
+        with code.loop(0, pixels):
+            at = moved.now
+            sums.add_products([scalar.moved_bytes(at) for scalar in scalars],
+                              beside.moved_bytes(beside_moved.now))  # fmt: skip
+            moved.become(at + step)
+            beside_moved.become(beside_moved.now + second_step)
+    sums.flush(code.pointer(8, numbers.computed), I1(0))
+    code.done()
+    return code.function
+
+
 def define_dot_microkernel(module: ir.Module, numbers: Numbers, rows: int, columns: int) -> ir.Function:
     """``tile[r][c] (+)= sum_k panel[r][k] * slab[offsets[c] + k]``, the lanes of a register being steps of k.
 

@@ -15,6 +15,7 @@ from tatamu.engine.lowering import (
     direct,
     fully_connected,
     grad_weight,
+    streamed_grad_weight,
     winograd,
     winograd_grad_weight,
 )
@@ -27,6 +28,8 @@ _Technique = tuple[str, Callable[[], Lowered | str]]
 
 _HIGHEST = "precision is 'highest'"
 _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a register, or complex ones"
+_FEW = "input channels fill a quarter of a register at most"
+_NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
 _NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ in memory order"
 
 
@@ -109,13 +112,18 @@ def lower_grad_weight(
     operands = geometry, element, target, source, grad_output, result
     fits = fully_connected.gradient_fits(geometry, element, source, result)
     alone = depthwise.serves(geometry, element, target)
+    few = _FEW if streamed_grad_weight.has_few_channels(geometry, element, target) else ""
     return _first(
         ("depthwise", lambda: depthwise_weight.lower_grad_weight(*operands) if alone else _NOT_DEPTHWISE),
         (
             "fully connected",
             lambda: fully_connected.lower_grad_weight(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
-        ("winograd", lambda: _HIGHEST if highest else winograd_grad_weight.lower_grad_weight(*operands)),
+        (
+            "winograd",
+            lambda: _HIGHEST if highest else few or winograd_grad_weight.lower_grad_weight(*operands),
+        ),
+        ("streamed", lambda: streamed_grad_weight.lower_grad_weight(*operands) or _NOT_STREAMED),
         ("direct", lambda: grad_weight.lower_grad_weight(*operands)),
     )
 
