@@ -107,6 +107,15 @@ class Word(IntEnum):
     PADDED_COLUMN_TABLE = auto()
     """The source column of each edge column, or -1 for zeros: those before LOW, then those from HIGH on."""
     # The products: which weight meets which place of the slab.
+    # Where a kernel with pixels as scalars reads them: a copy of padded planes, or the source itself.
+    PLACE_N = auto()
+    PLACE_C = auto()
+    PLACE_H = auto()
+    PLACE_W = auto()
+    SOURCE_BASE = auto()
+    """The first pixel that a tap reads in the source."""
+    SPARE_ROWS = auto()
+    """Rows that the last tile may have too many."""
     ROW_TAPS = auto()
     TAPS_ACROSS = auto()
     """Column taps of each row tap."""

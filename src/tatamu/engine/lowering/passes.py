@@ -5,7 +5,14 @@ With ``highest`` precision each result is a sum of the products of its definitio
 
 from __future__ import annotations
 
-from tatamu.engine.lowering import direct, fully_connected, grad_weight, winograd, winograd_grad_weight
+from tatamu.engine.lowering import (
+    direct,
+    fully_connected,
+    grad_weight,
+    planar,
+    winograd,
+    winograd_grad_weight,
+)
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -28,6 +35,7 @@ def lower_forward(
         return fully_connected.lower_forward(geometry, element, target, source, weight, bias_stride, result)
     operands = source, weight, bias_stride, result
     tiled = None if highest else winograd.lower_forward(geometry, element, target, *operands)
+    tiled = tiled or planar.lower_forward(geometry, element, target, *operands)
     return tiled or direct.lower_forward(geometry, element, target, *operands)
 
 
@@ -46,6 +54,7 @@ def lower_grad_input(
         return fully_connected.lower_grad_input(geometry, element, target, grad_output, weight, result)
     operands = grad_output, weight, result
     tiled = None if highest else winograd.lower_grad_input(geometry, element, target, *operands)
+    tiled = tiled or planar.lower_grad_input(geometry, element, target, *operands)
     return tiled or direct.lower_grad_input(geometry, element, target, *operands)
 
 
