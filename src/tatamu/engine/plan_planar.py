@@ -5,19 +5,31 @@ A pure function of the work and the target. The costs are cycles of one core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tatamu.engine.kernels.descriptions import STRETCH
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 _TASKS_WANTED = 8
 _WAITING_POWER = 0.2
-_MOST_PIXELS = 1024
-_PACK_CYCLES = 0.6
+_MOST_PIXELS = 1600
+_PACK_CYCLES = 1.0
 """Of a weight that is turned and packed."""
+_BYTES_A_CYCLE = 8
+"""Of a source that comes from further away than L2."""
 _COPY_CYCLES = 3
 """Of a register of a row that is copied with its padding; a row costs as much as two."""
-_STORE_CYCLES = 6
+_WAIT_CYCLES = 3
+"""Of a register of sums that is added to those in memory."""
+_FAR_WAIT_CYCLES = 10
+"""The same where they have left the cache."""
+_STEP_CYCLES = 1.5
+"""Of one step of a register tile, besides its products."""
+_DIRECT_EFFICIENCY = (0.86, 0.78, 0.65)
+"""Of the direct kernel, for strides of one, two and more."""
+_SPLITS = (1, 2, 4, 8, 16)
+_STORE_CYCLES = 16
 """Of a register of results that is turned and written."""
 
 
@@ -32,9 +44,13 @@ class PlanarWork:
     grid: tuple[int, int]
     taps: int
     rows: tuple[int, int]
-    """Padded source rows: of one row of results, and from one to the next."""
+    """Source rows: of one row of results, and from one to the next."""
     columns: int
-    """Padded source columns; 0 where the source is read in place."""
+    """Source columns, with their padding."""
+    in_place: bool
+    stride_w: int
+    packs_weights: bool
+    """Whether the direct kernel packs them too."""
 
 
 @dataclass(frozen=True)
@@ -57,58 +73,97 @@ def tile_rows(pixels: int, target: Target) -> int:
     return min((8, 7), key=lambda rows: -(-pixels // rows) * rows * (1 + 0.01 * (8 - rows)))
 
 
-def plan_planar(work: PlanarWork, rows: int, most_vectors: int, element: ElementType, target: Target) -> PlanarPlan:
+def plan_planar(
+    work: PlanarWork, rows: int, most_vectors: int, element: ElementType, target: Target
+) -> PlanarPlan:
     """The plan of one job; ``rows`` and ``most_vectors`` are those of the register tile."""
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     grid_h, grid_w = work.grid
     registers = -(-work.m // lanes)
-    vectors = -(-registers // -(-registers // most_vectors))
-    tiles_across = -(-registers // vectors)
-    width = vectors * lanes
     taps = max(1, work.taps)
+    room = _room(target)
 
-    def slab_bytes(images: int, block_h: int) -> int:
-        """Of one channel."""
-        return images * (work.rows[0] + (block_h - 1) * work.rows[1]) * work.columns * item
-
-    def channel_block(images: int, block_h: int) -> int:
-        most = target.l2_bytes * 3 // 8 // (taps * width * item)
-        if work.columns:
-            most = min(most, target.l2_bytes * 3 // 8 // slab_bytes(images, block_h))
-        blocks = -(-work.channels // max(1, most))
-        return -(-work.channels // blocks)
-
-    def cycles(images: int, block_h: int, across: int) -> float:
+    def cycles(vectors: int, images: int, block_h: int, across: int) -> float:
         pixels = images * block_h * grid_w
-        m_blocks = -(-tiles_across // across)
-        tasks = work.groups * -(-work.batch // images) * -(-grid_h // block_h) * m_blocks
-        m = min(across * vectors, registers)
-        steps = -(-pixels // rows) * rows * taps * work.channels
-        cost = float(steps * m)
-        cost += _PACK_CYCLES * m * lanes * taps * work.channels + _STORE_CYCLES * pixels * m
-        if work.columns:
-            lines = images * (work.rows[0] + (block_h - 1) * work.rows[1]) * work.channels
-            cost += lines * _COPY_CYCLES * (2 + work.columns // lanes)
-        if channel_block(images, block_h) < work.channels:
-            waiting = images * block_h * grid_w * across * width * item
-            cost *= 1 + max(0.0, waiting / target.l2_bytes - 0.25)
-        return cost * tasks * max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+        blocks = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
+        m_blocks = -(-registers // (across * vectors))
+        products = taps * work.channels
+        tiles = -(-pixels // rows) * -(-registers // vectors)
+        waits = -(-products // STRETCH) * _WAIT_CYCLES + _STORE_CYCLES
+        if pixels * across * vectors * lanes * item > room:
+            block = _channel_block(work, vectors * lanes, images, block_h, item, room)
+            waits += -(-work.channels // block) * _FAR_WAIT_CYCLES
+        cost = -(-pixels // rows) * rows * registers * products + tiles * products * _STEP_CYCLES
+        cost += registers * (_PACK_CYCLES * lanes * products + waits * pixels)
+        lines = _lines(work, images, block_h)
+        read = lines * work.columns * item
+        passes = m_blocks if read < room else -(-registers // vectors)
+        cost += passes * work.channels * read / _BYTES_A_CYCLE
+        if not work.in_place:
+            copied = lines * (2 + work.columns // lanes)
+            cost += m_blocks * work.channels * copied * _COPY_CYCLES
+        tasks = blocks * m_blocks
+        waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
+        return cost * blocks * waiting
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
-    choices = [
-        (*shape, across)
-        for shape in shapes
-        for across in sorted({-(-tiles_across // n) for n in (1, 2, 4, 6, 8, 16) if n <= tiles_across})
-    ]
-    best = min(choices, key=lambda choice: cycles(*choice))
-    images, block_h, across = best
-    block = channel_block(images, block_h)
+    widths = {most_vectors, max(1, most_vectors - 1)} if registers >= most_vectors else {registers}
+    best = min(
+        (
+            (vectors, *shape, across)
+            for vectors in sorted(widths, reverse=True)
+            for shape in shapes
+            for across in sorted({-(-registers // vectors // n) for n in _SPLITS if n * vectors <= registers})
+        ),
+        key=lambda choice: cycles(*choice),
+    )
+    vectors, images, block_h, across = best
+    block = _channel_block(work, vectors * lanes, images, block_h, item, room)
+    m_block = across * vectors * lanes
     reason = (
         f"planar: {rows}x{vectors} tile for {work.m} channels; blocks of {images}x{block_h}x{grid_w} pixels,"
-        f" {across * width} channels each, summed over {block} of {work.channels} channels at a time"
+        f" {m_block} channels each, summed over {block} of {work.channels} channels at a time"
     )
-    return PlanarPlan(vectors, images, block_h, across * width, block, cycles(*best), reason)
+    return PlanarPlan(vectors, images, block_h, m_block, block, cycles(*best), reason)
+
+
+def direct_cycles(work: PlanarWork, element: ElementType, target: Target) -> float:
+    """What the direct kernel takes for the same job: pixels fill its registers, and it gathers them."""
+    lanes = target.lanes(element.compute_bytes)
+    stride = max(work.rows[1], work.stride_w)
+    efficiency = _DIRECT_EFFICIENCY[min(stride, len(_DIRECT_EFFICIENCY)) - 1]
+    registers = work.groups * work.batch * -(-work.grid[0] * work.grid[1] // lanes)
+    products = work.m * max(1, work.taps) * work.channels
+    packing = _PACK_CYCLES * work.groups * products if work.packs_weights else 0.0
+    return registers * products / efficiency + packing
+
+
+def follow(plan: PlanarPlan, work: PlanarWork, element: ElementType, target: Target) -> PlanarPlan:
+    """The same plan for another job, with as many channels at a time as suit it."""
+    item = element.compute_bytes
+    block_h = max(1, min(plan.block_h, work.grid[0]))
+    width = plan.vectors * target.lanes(item)
+    block = _channel_block(work, width, plan.images, block_h, item, _room(target))
+    return replace(plan, block_h=block_h, channel_block=block)
+
+
+def _room(target: Target) -> int:
+    """Bytes of L2 for the panel, and as many for the planes."""
+    return target.l2_bytes * 3 // 8
+
+
+def _lines(work: PlanarWork, images: int, block_h: int) -> int:
+    """Source rows of a channel."""
+    return images * (work.rows[0] + (block_h - 1) * work.rows[1])
+
+
+def _channel_block(work: PlanarWork, width: int, images: int, block_h: int, item: int, room: int) -> int:
+    """How many channels' panel, and planes, stay in L2."""
+    of_channel = max(max(1, work.taps) * width, _lines(work, images, block_h) * work.columns) * item
+    most = max(1, room // of_channel)
+    blocks = -(-work.channels // most)
+    return -(-work.channels // blocks)
 
 
 def _evenly(size: int) -> list[int]:

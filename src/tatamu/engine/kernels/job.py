@@ -209,6 +209,8 @@ class WeightLines(IntEnum):
     """The taps of a channel."""
     BOTH = auto()
     """(channel, tap), all of them."""
+    SCATTERED = auto()
+    """Nothing but, perhaps, the rows."""
 
 
 class ColumnTap(IntEnum):

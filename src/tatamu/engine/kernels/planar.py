@@ -2,8 +2,8 @@
 
 results[m][pixel] = sum over (channel, tap) of source[channel][pixel + tap] * panel[channel, tap][m]
 
-A pixel of the source is read at a place of its own plus an offset of its (channel, tap): in the source itself, or, where
-padding is met, in a copy of the planes with their padding.
+A pixel of the source is read at a place of its own plus an offset of its (channel, tap): in the source
+itself, or, where padding is met, in a copy of the planes with their padding.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tatamu.engine.kernels.channel_results import biases_in_lanes, store_planes
 from tatamu.engine.kernels.descriptions import STRETCH, PlanarKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.job import WeightLines, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.planes import define_pack_planes
-from tatamu.engine.kernels.weights import define_pack_weights
+from tatamu.engine.kernels.weights import define_pack_scattered, define_pack_weights
 from tatamu.engine.target import Target
 
 
@@ -36,7 +36,10 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
     lanes = numbers.lanes
     list_places = _define_list_places(module, numbers)
     pack_planes = define_pack_planes(module, numbers)
-    pack_weights = define_pack_weights(module, numbers, lanes)
+    pack_lines, pack_scattered = (
+        define_pack_weights(module, numbers, lanes),
+        define_pack_scattered(module, numbers),
+    )
     multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
     store = _define_store(module, numbers)
     in_place = numbers.stored == numbers.computed
@@ -82,14 +85,46 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
                 across = (at.m_end - m).minimum(width)
                 registers = (across + (lanes - 1)) // lanes
                 with code.loop(0, registers) as v:
-                    code.call(pack_weights, job.table, job.words, panel + v * count * lanes, weight, m + v * lanes, c0, present)
+                    of_register = (
+                        job.table,
+                        job.words,
+                        panel + v * count * lanes,
+                        weight,
+                        m + v * lanes,
+                        c0,
+                        present,
+                    )
+                    scattered = job[Word.WEIGHT_LINES].equals(WeightLines.SCATTERED)
+                    with code.either(scattered) as (apart, together):
+                        with apart:
+                            code.call(pack_scattered, *of_register)
+                        with together:
+                            code.call(pack_lines, *of_register)
                 tile = tiles + (m - at.m0) * job[Word.TILE_PITCH]
-                for v, microkernel in enumerate(multiply, 1):
-                    with code.when(registers.equals(v)):
-                        code.call(microkernel, job.words, scratch, origin, tile, count, pixels, code.select(c0.equals(0), 1, 0))
+                for number, microkernel in enumerate(multiply, 1):
+                    with code.when(registers.equals(number)):
+                        code.call(
+                            microkernel,
+                            job.words,
+                            scratch,
+                            origin,
+                            tile,
+                            count,
+                            pixels,
+                            code.select(c0.equals(0), 1, 0),
+                        )
                 with code.when(last), code.loop(0, registers) as v:
-                    code.call(store, job.words, tile + v * job[Word.TILE_PITCH] * lanes, target + (m + v * lanes) * job[Word.TARGET_C],
-                              bias + (m + v * lanes) * job[Word.BIAS_C], (across - v * lanes).minimum(lanes), at.images, at.rows)  # fmt: skip
+                    first = m + v * lanes
+                    code.call(
+                        store,
+                        job.words,
+                        tile + v * job[Word.TILE_PITCH] * lanes,
+                        target + first * job[Word.TARGET_C],
+                        bias + first * job[Word.BIAS_C],
+                        (across - v * lanes).minimum(lanes),
+                        at.images,
+                        at.rows,
+                    )
 
     return task
 
@@ -102,7 +137,11 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
     """
     code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 4 + [I64] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
-    scratch, origin, tiles = code.pointer(1, I8), code.pointer(2, numbers.computed), code.pointer(3, numbers.computed)
+    scratch, origin, tiles = (
+        code.pointer(1, I8),
+        code.pointer(2, numbers.computed),
+        code.pointer(3, numbers.computed),
+    )
     count, pixels, begun = (code.argument(n) for n in range(4, 7))
     lanes = numbers.lanes
     places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
@@ -125,8 +164,8 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
 def _define_store(module: ir.Module, numbers: Numbers) -> ir.Function:
     """Write one register of result channels of all pixels of a task.
 
-    Arguments: job, tiles ``[pixel][lane]``, target, bias (both at the first channel), channels present, images,
-    rows.
+    Arguments: job, tiles ``[pixel][lane]``, target, bias (both at the first channel), channels present,
+    images, rows.
     """
     code = define(module, "store", [POINTER] * 4 + [I64] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
@@ -184,9 +223,7 @@ def _define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
     ):
         down = job.table.read_index(job[Word.ROW_TAP_TABLE] + i) * h
         across = job.table.read_index(job[Word.COLUMN_TAP_TABLE] + j) * w
-        offsets.store(
-            (channel * c + down + across).value, (channel * row_taps + i) * column_taps + j
-        )
+        offsets.store((channel * c + down + across).value, (channel * row_taps + i) * column_taps + j)
     code.done()
     return code.function
 

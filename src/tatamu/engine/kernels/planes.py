@@ -1,4 +1,4 @@
-"""Planes of any dtype and padding mode → a copy of them with their padding: ``slab[channel][image][row][column]``.
+"""Planes of any dtype, with any padding → ``slab[channel][image][row][column]``, padding included.
 
 The grid is the padded source; see `engine/padded.py`.
 """

@@ -9,7 +9,7 @@ from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.plan import tiles
-from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, plan_planar, tile_rows
+from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, direct_cycles, follow, plan_planar, tile_rows
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.taps import AxisTaps
@@ -99,8 +99,7 @@ def _lower(
     weight: Operand,
 ) -> Lowered | None:
     _, most = max(tiles(target).items())
-    largest = max(jobs, key=lambda job: job[0].grid * job[1].grid)
-    rows = tile_rows(largest[0].grid * largest[1].grid, target)
+    rows = tile_rows(max(down.grid * across.grid for down, across in jobs), target)
     kernel = PlanarKernel(element, rows, most)
     table = Table(len(jobs))
     shared_words = {
@@ -118,29 +117,17 @@ def _lower(
         Word.SPARE_ROWS: rows,
     }
     first_task = operations = scratch = 0
-    reason = ""
-    for number, (down, across) in enumerate(jobs):
-        axes = _padded(down), _padded(across)
-        in_place = element.bits == element.compute_bits and all(
-            axis.before <= 0 and axis.after <= 0 for axis in axes
-        )
+    # The job with the most products is planned for; the others, a row or column smaller, follow it.
+    works = [_work(geometry, element, side, job) for job in jobs]
+    weightiest = max(works, key=lambda work: work.grid[0] * work.grid[1] * work.taps)
+    common = plan_planar(weightiest, rows, most, element, target)
+    if common.cycles > direct_cycles(weightiest, element, target):
+        return None
+    for number, (work, (down, across)) in enumerate(zip(works, jobs, strict=True)):
+        axes, in_place = (_padded(down), _padded(across)), work.in_place
         top, left = (min((offset for _, offset in axis.taps), default=0) for axis in (down, across))
-        span = max((offset - top for _, offset in down.taps), default=0) + 1
-        columns = max(0, axes[1].before + axes[1].size + axes[1].after)
-        work = PlanarWork(
-            geometry.batch,
-            geometry.groups,
-            side.m,
-            side.channels,
-            (down.grid, across.grid),
-            len(down.taps) * len(across.taps),
-            (span, down.stride),
-            0 if in_place else columns,
-        )
-        plan = plan_planar(work, rows, most, element, target)
-        if (down, across) == largest:
-            reason = plan.reason
-        places, slab_items = _places(side, plan, work, in_place, columns)
+        plan = common if work == weightiest else follow(common, work, element, target)
+        places, slab_items = _places(side, plan, work)
         room, scratch_of_job = _scratch_words(kernel, target, plan, work, slab_items)
         blocks, m_blocks = -(-down.grid // plan.block_h), -(-side.m // plan.m_block)
         tasks = geometry.groups * -(-geometry.batch // plan.images) * blocks * m_blocks
@@ -154,7 +141,7 @@ def _lower(
             **_weight_words(table, down, across, side, weight),
             Word.IN_PLACE: int(in_place),
             Word.SOURCE_BASE: top * source_h + left * source_w,
-            Word.SLOTS: span,
+            Word.SLOTS: work.rows[0],
             Word.FIRST_TASK: first_task,
             Word.TASKS: tasks,
             Word.IMAGES_A_TASK: plan.images,
@@ -183,7 +170,7 @@ def _lower(
     table.set_header(
         JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
     )
-    return Lowered(kernel, table.words, 0, scratch, operations, reason)
+    return Lowered(kernel, table.words, 0, scratch, operations, common.reason)
 
 
 def _padded(axis: AxisTaps) -> PaddedAxis:
@@ -193,17 +180,35 @@ def _padded(axis: AxisTaps) -> PaddedAxis:
     return PaddedAxis(axis.size, -min(offsets), last + 1 - axis.size)
 
 
-def _places(
-    side: Side, plan: PlanarPlan, work: PlanarWork, in_place: bool, columns: int
-) -> tuple[dict[Word, int], int]:
+def _work(geometry: Geometry, element: ElementType, side: Side, job: tuple[AxisTaps, AxisTaps]) -> PlanarWork:
+    down, across = job
+    offsets = [offset for _, offset in down.taps] or [0]
+    axes = _padded(down), _padded(across)
+    as_stored = element.bits == element.compute_bits
+    return PlanarWork(
+        batch=geometry.batch,
+        groups=geometry.groups,
+        m=side.m,
+        channels=side.channels,
+        grid=(down.grid, across.grid),
+        taps=len(down.taps) * len(across.taps),
+        rows=(max(offsets) - min(offsets) + 1, down.stride),
+        columns=axes[1].before + axes[1].size + axes[1].after,
+        in_place=as_stored and all(axis.before <= 0 and axis.after <= 0 for axis in axes),
+        stride_w=across.stride,
+        packs_weights=side.weight_c != geometry.kernel_size[0] * geometry.kernel_size[1],
+    )
+
+
+def _places(side: Side, plan: PlanarPlan, work: PlanarWork) -> tuple[dict[Word, int], int]:
     """Strides of what the scalars are read from, and how many elements a copy of it has."""
-    if in_place:
+    if work.in_place:
         strides = side.source
         slab = 0
     else:
         lines = work.rows[0] + (plan.block_h - 1) * work.rows[1]
-        image = lines * columns
-        strides = (image, image * plan.images, columns, 1)
+        image = lines * work.columns
+        strides = (image, image * plan.images, work.columns, 1)
         slab = strides[1] * plan.channel_block
     words = (Word.PLACE_N, Word.PLACE_C, Word.PLACE_H, Word.PLACE_W)
     return dict(zip(words, strides, strict=True)), slab
@@ -215,11 +220,11 @@ def _weight_words(
     """Where the weights of a job's taps lie, and along what they are read."""
     _, _, step_h, step_w = weight.strides
     places = [i * step_h + j * step_w for i, _ in down.taps for j, _ in across.taps]
-    joined = bool(places) and places == list(range(places[0], places[0] + side.weight_c))
-    return {
-        Word.WEIGHT_TAP_TABLE: table.append(places),
-        Word.WEIGHT_LINES: WeightLines.BOTH if joined else WeightLines.CHANNELS,
-    }
+    if places and places == list(range(places[0], places[0] + side.weight_c)):
+        lines = WeightLines.BOTH
+    else:
+        lines = WeightLines.CHANNELS if side.weight_c == 1 else WeightLines.SCATTERED
+    return {Word.WEIGHT_TAP_TABLE: table.append(places), Word.WEIGHT_LINES: lines}
 
 
 def _scratch_words(
