@@ -16,7 +16,7 @@ _WAITING_POWER = 0.2
 _MOST_PIXELS = 1600
 _PACK_CYCLES = 1.0
 """Of a weight that is turned and packed."""
-_BYTES_A_CYCLE = 8
+_BYTES_A_CYCLE = 24
 """Of a source that comes from further away than L2."""
 _COPY_CYCLES = 3
 """Of a register of a row that is copied with its padding; a row costs as much as two."""
@@ -26,8 +26,10 @@ _FAR_WAIT_CYCLES = 10
 """The same where they have left the cache."""
 _STEP_CYCLES = 1.5
 """Of one step of a register tile, besides its products."""
-_DIRECT_EFFICIENCY = (0.86, 0.78, 0.65)
+_DIRECT_EFFICIENCY = (0.79, 0.72, 0.62)
 """Of the direct kernel, for strides of one, two and more."""
+_DIRECT_WHOLE_EFFICIENCY = 0.86
+"""The same for stride one where pixels fill whole registers."""
 _SPLITS = (1, 2, 4, 8, 16)
 _STORE_CYCLES = 16
 """Of a register of results that is turned and written."""
@@ -133,7 +135,10 @@ def direct_cycles(work: PlanarWork, element: ElementType, target: Target) -> flo
     lanes = target.lanes(element.compute_bytes)
     stride = max(work.rows[1], work.stride_w)
     efficiency = _DIRECT_EFFICIENCY[min(stride, len(_DIRECT_EFFICIENCY)) - 1]
-    registers = work.groups * work.batch * -(-work.grid[0] * work.grid[1] // lanes)
+    pixels = work.grid[0] * work.grid[1]
+    if stride == 1 and pixels % lanes == 0:
+        efficiency = _DIRECT_WHOLE_EFFICIENCY
+    registers = work.groups * work.batch * -(-pixels // lanes)
     products = work.m * max(1, work.taps) * work.channels
     packing = _PACK_CYCLES * work.groups * products if work.packs_weights else 0.0
     return registers * products / efficiency + packing

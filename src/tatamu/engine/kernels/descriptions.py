@@ -80,10 +80,13 @@ class PlanarKernel:
     element: ElementType
     rows: int
     vectors: int
+    phases: bool
+    """Whether result channels are those of all stride phases."""
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, target."""
-        return f"{self.element.name}_planar_{self.rows}x{self.vectors}_{target.name}"
+        technique = "phases" if self.phases else "planar"
+        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

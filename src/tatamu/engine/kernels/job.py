@@ -116,6 +116,16 @@ class Word(IntEnum):
     """The first pixel that a tap reads in the source."""
     SPARE_ROWS = auto()
     """Rows that the last tile may have too many."""
+    # Stride phases as result channels: see `kernels/phases.py`.
+    PHASES_H = auto()
+    PHASES_W = auto()
+    FIRST_H = auto()
+    FIRST_W = auto()
+    """The position of the first patch, which may begin before the result."""
+    RESULT_H = auto()
+    RESULT_W = auto()
+    WEIGHT_RUN_TABLE = auto()
+    """For each tap and register of result channels, where its weights lie side by side, or -1."""
     ROW_TAPS = auto()
     TAPS_ACROSS = auto()
     """Column taps of each row tap."""

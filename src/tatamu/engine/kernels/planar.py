@@ -8,6 +8,7 @@ itself, or, where padding is met, in a copy of the planes with their padding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -20,6 +21,7 @@ from tatamu.engine.kernels.job import WeightLines, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.phases import define_pack_phases, define_store_phases
 from tatamu.engine.kernels.planes import define_pack_planes
 from tatamu.engine.kernels.weights import define_pack_scattered, define_pack_weights
 from tatamu.engine.target import Target
@@ -36,12 +38,11 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
     lanes = numbers.lanes
     list_places = _define_list_places(module, numbers)
     pack_planes = define_pack_planes(module, numbers)
-    pack_lines, pack_scattered = (
-        define_pack_weights(module, numbers, lanes),
-        define_pack_scattered(module, numbers),
-    )
+    if kernel.phases:
+        pack, store_results = _phases(kernel, module, numbers)
+    else:
+        pack, store_results = _channels(module, numbers)
     multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
-    store = _define_store(module, numbers)
     in_place = numbers.stored == numbers.computed
 
     def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
@@ -49,13 +50,6 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
         source = arguments.source.of(numbers.stored) + (
             at.group * job[Word.SOURCE_G] + at.image * job[Word.SOURCE_N]
         )
-        target = arguments.target.of(numbers.stored) + (
-            at.group * job[Word.TARGET_G]
-            + at.image * job[Word.TARGET_N]
-            + at.row * job[Word.TARGET_H]
-            + job[Word.TARGET_BASE]
-        )
-        bias = arguments.bias.of(numbers.stored) + at.group * job[Word.M] * job[Word.BIAS_C]
         weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
         panel, slab, tiles = (
             scratch.moved_bytes(job[word]).of(numbers.computed)
@@ -85,21 +79,7 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
                 across = (at.m_end - m).minimum(width)
                 registers = (across + (lanes - 1)) // lanes
                 with code.loop(0, registers) as v:
-                    of_register = (
-                        job.table,
-                        job.words,
-                        panel + v * count * lanes,
-                        weight,
-                        m + v * lanes,
-                        c0,
-                        present,
-                    )
-                    scattered = job[Word.WEIGHT_LINES].equals(WeightLines.SCATTERED)
-                    with code.either(scattered) as (apart, together):
-                        with apart:
-                            code.call(pack_scattered, *of_register)
-                        with together:
-                            code.call(pack_lines, *of_register)
+                    pack(code, job, panel + v * count * lanes, weight, m + v * lanes, c0, present)
                 tile = tiles + (m - at.m0) * job[Word.TILE_PITCH]
                 for number, microkernel in enumerate(multiply, 1):
                     with code.when(registers.equals(number)):
@@ -113,20 +93,75 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
                             pixels,
                             code.select(c0.equals(0), 1, 0),
                         )
-                with code.when(last), code.loop(0, registers) as v:
-                    first = m + v * lanes
-                    code.call(
-                        store,
-                        job.words,
-                        tile + v * job[Word.TILE_PITCH] * lanes,
-                        target + first * job[Word.TARGET_C],
-                        bias + first * job[Word.BIAS_C],
-                        (across - v * lanes).minimum(lanes),
-                        at.images,
-                        at.rows,
-                    )
+                with code.when(last):
+                    store_results(code, job, arguments, at, tile, m, across)
 
     return task
+
+
+Pack = Callable[[Code, Job, Pointer, Pointer, Int, Int, Int], None]
+"""Writes a register of the panel: panel, weight (of this group), first row, first channel, channels."""
+Store = Callable[[Code, Job, Arguments, "_Place", Pointer, Int, Int], None]
+"""Writes finished tiles: tiles, first result channel, result channels."""
+
+
+def _channels(module: ir.Module, numbers: Numbers) -> tuple[Pack, Store]:
+    """Lanes are channels of the result."""
+    lanes = numbers.lanes
+    pack_lines = define_pack_weights(module, numbers, lanes)
+    pack_scattered = define_pack_scattered(module, numbers)
+    store = _define_store(module, numbers)
+
+    def pack(code: Code, job: Job, *what: Pointer | Int) -> None:
+        scattered = job[Word.WEIGHT_LINES].equals(WeightLines.SCATTERED)
+        with code.either(scattered) as (apart, together):
+            with apart:
+                code.call(pack_scattered, job.table, job.words, *what)
+            with together:
+                code.call(pack_lines, job.table, job.words, *what)
+
+    def store_results(
+        code: Code, job: Job, arguments: Arguments, at: _Place, tile: Pointer, m: Int, across: Int
+    ) -> None:
+        target = arguments.target.of(numbers.stored) + (
+            at.group * job[Word.TARGET_G]
+            + at.image * job[Word.TARGET_N]
+            + at.row * job[Word.TARGET_H]
+            + job[Word.TARGET_BASE]
+        )
+        bias = arguments.bias.of(numbers.stored) + at.group * job[Word.M] * job[Word.BIAS_C]
+        with code.loop(0, across, lanes) as v:
+            code.call(
+                store,
+                job.words,
+                tile + v * job[Word.TILE_PITCH],
+                target + (m + v) * job[Word.TARGET_C],
+                bias + (m + v) * job[Word.BIAS_C],
+                (across - v).minimum(lanes),
+                at.images,
+                at.rows,
+            )
+
+    return pack, store_results
+
+
+def _phases(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> tuple[Pack, Store]:
+    """Lanes are channels of the result in one stride phase after another."""
+    pack_phases = define_pack_phases(module, numbers)
+    store = define_store_phases(module, numbers, kernel.vectors)
+
+    def pack(code: Code, job: Job, *what: Pointer | Int) -> None:
+        code.call(pack_phases, job.table, job.words, *what)
+
+    def store_results(
+        code: Code, job: Job, arguments: Arguments, at: _Place, tile: Pointer, m: Int, across: Int
+    ) -> None:
+        target = arguments.target.of(numbers.stored) + (
+            at.group * job[Word.TARGET_G] + at.image * job[Word.TARGET_N]
+        )
+        code.call(store, job.words, tile, target, m, across, at.images, at.row, at.rows)
+
+    return pack, store_results
 
 
 def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:

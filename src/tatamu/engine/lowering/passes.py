@@ -9,6 +9,7 @@ from tatamu.engine.lowering import (
     direct,
     fully_connected,
     grad_weight,
+    phases,
     planar,
     winograd,
     winograd_grad_weight,
@@ -54,6 +55,7 @@ def lower_grad_input(
         return fully_connected.lower_grad_input(geometry, element, target, grad_output, weight, result)
     operands = grad_output, weight, result
     tiled = None if highest else winograd.lower_grad_input(geometry, element, target, *operands)
+    tiled = tiled or phases.lower_grad_input(geometry, element, target, *operands)
     tiled = tiled or planar.lower_grad_input(geometry, element, target, *operands)
     return tiled or direct.lower_grad_input(geometry, element, target, *operands)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tatamu.engine import taps
 from tatamu.engine.kernels.descriptions import PlanarKernel
 from tatamu.engine.kernels.job import WeightLines, Word
@@ -44,7 +46,7 @@ def lower_forward(
         bias_stride,
     )
     job = taps.forward(geometry.rows, "zeros"), taps.forward(geometry.columns, "zeros")
-    return _lower(geometry, element, target, side, [job], geometry.padding_mode, weight)
+    return lower_jobs(geometry, element, target, side, [job], geometry.padding_mode, weight)
 
 
 def lower_grad_input(
@@ -79,7 +81,7 @@ def lower_grad_input(
         for rows in taps.grad_input(geometry.rows, "zeros")
         for columns in taps.grad_input(geometry.columns, "zeros")
     ]
-    return _lower(geometry, element, target, side, jobs, "zeros", weight)
+    return lower_jobs(geometry, element, target, side, jobs, "zeros", weight)
 
 
 def _applies(element: ElementType, target: Target, m: int, layouts: tuple[Layout, Layout]) -> bool:
@@ -89,7 +91,16 @@ def _applies(element: ElementType, target: Target, m: int, layouts: tuple[Layout
     return element.parts == 1 and filled and all(layout is Layout.PLANAR for layout in layouts)
 
 
-def _lower(
+@dataclass(frozen=True)
+class Folded:
+    """Stride phases as result channels: words of the job, and lists of weights (see `lowering/phases.py`)."""
+
+    words: dict[Word, int]
+    places: list[int]
+    runs: list[int]
+
+
+def lower_jobs(
     geometry: Geometry,
     element: ElementType,
     target: Target,
@@ -97,14 +108,17 @@ def _lower(
     jobs: list[tuple[AxisTaps, AxisTaps]],
     mode: str,
     weight: Operand,
+    folded: Folded | None = None,
 ) -> Lowered | None:
+    """The pass as these jobs; None where the direct kernel is faster."""
     _, most = max(tiles(target).items())
     rows = tile_rows(max(down.grid * across.grid for down, across in jobs), target)
-    kernel = PlanarKernel(element, rows, most)
+    kernel = PlanarKernel(element, rows, most, folded is not None)
     table = Table(len(jobs))
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, 1),
         **operand_words("TARGET", side.target, side.m, 1),
+        **({} if folded is None else folded.words),
         Word.IMAGES: geometry.batch,
         Word.GROUPS: geometry.groups,
         Word.M: side.m,
@@ -121,7 +135,7 @@ def _lower(
     works = [_work(geometry, element, side, job) for job in jobs]
     weightiest = max(works, key=lambda work: work.grid[0] * work.grid[1] * work.taps)
     common = plan_planar(weightiest, rows, most, element, target)
-    if common.cycles > direct_cycles(weightiest, element, target):
+    if folded is None and common.cycles > direct_cycles(weightiest, element, target):
         return None
     for number, (work, (down, across)) in enumerate(zip(works, jobs, strict=True)):
         axes, in_place = (_padded(down), _padded(across)), work.in_place
@@ -133,12 +147,16 @@ def _lower(
         tasks = geometry.groups * -(-geometry.batch // plan.images) * blocks * m_blocks
         _, _, source_h, source_w = side.source
         _, _, target_h, target_w = side.target
+        if folded is None:
+            weights = _weight_words(table, down, across, side, weight)
+        else:
+            weights = _folded_words(table, folded)
         table.set_job(number, {
             **shared_words,
             **({} if in_place else padded_words(table, *axes, mode)),
             **places,
             **room,
-            **_weight_words(table, down, across, side, weight),
+            **weights,
             Word.IN_PLACE: int(in_place),
             Word.SOURCE_BASE: top * source_h + left * source_w,
             Word.SLOTS: work.rows[0],
@@ -225,6 +243,14 @@ def _weight_words(
     else:
         lines = WeightLines.CHANNELS if side.weight_c == 1 else WeightLines.SCATTERED
     return {Word.WEIGHT_TAP_TABLE: table.append(places), Word.WEIGHT_LINES: lines}
+
+
+def _folded_words(table: Table, folded: Folded) -> dict[Word, int]:
+    """The lists of weights of all stride phases."""
+    return {
+        Word.WEIGHT_TAP_TABLE: table.append(folded.places),
+        Word.WEIGHT_RUN_TABLE: table.append(folded.runs),
+    }
 
 
 def _scratch_words(
