@@ -13,12 +13,12 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
 
-from engine import winograd_cases
+from engine import planar_cases, winograd_cases
 from engine.calls import lower, new_result, read_by, resolved
 from engine.cases import PASSES, Case, Operands, case
 from engine.guard import Arena
@@ -161,10 +161,15 @@ def main(target_name: str, count: int, seed: int) -> None:
     rig = Rig(target)
     with rig.guarding():
         for number in range(count):
-            tiled = number % 5 == 0
-            chosen = (winograd_cases.case if tiled else case)(random_numbers.randint)
+            room = {0: winograd_cases.case, 1: planar_cases.case}.get(number % 5, case)
+            chosen = room(random_numbers.randint)
             away, threads = random_numbers.choice((0, 0, 1)), random_numbers.choice((1, 1, 2))
-            with winograd_cases.forced(random_numbers.randint(0, 8)) if tiled else nullcontext():
+            forced: AbstractContextManager[object] = nullcontext()
+            if room is winograd_cases.case:
+                forced = winograd_cases.forced(random_numbers.randint(0, 8))
+            elif room is planar_cases.case:
+                forced = planar_cases.forced()
+            with forced:
                 check(rig, chosen, DTYPES[number % len(DTYPES)], away, threads)
     print(f"{count} geometries ran")
 

@@ -22,18 +22,18 @@ def define_store_channels(module: ir.Module, numbers: Numbers, interleaved: bool
     buffer, target = code.pointer(1, numbers.computed), code.pointer(2, numbers.stored)
     bias = code.pointer(3, numbers.stored)
     present, rows, columns, pitch = (code.argument(n) for n in range(4, 8))
-    biases = _biases(code, numbers, job, bias, present)
+    biases = biases_in_lanes(code, numbers, job, bias, present)
     with code.loop(0, rows) as row:
         line, sums = target + row * job[Word.TARGET_H], buffer + row * pitch
         if interleaved:
             _store_pixels(code, numbers, line, sums, biases, columns, present, job[Word.TARGET_W])
         else:
-            _store_planes(code, numbers, job, line, sums, biases, columns, present)
+            store_planes(code, numbers, job, line, sums, biases, columns, present)
     code.done()
     return code.function
 
 
-def _biases(code: Code, numbers: Numbers, job: Job, bias: Pointer, present: Int) -> ir.Value:
+def biases_in_lanes(code: Code, numbers: Numbers, job: Job, bias: Pointer, present: Int) -> ir.Value:
     """The biases of the channels in a register; zeros where there is none."""
     room = code.stack(numbers.computed, numbers.lanes)
     room.store(code.zero(numbers.vector))
@@ -63,7 +63,7 @@ def _store_pixels(
             _store_lanes(code, numbers, value, target + x * step, present)
 
 
-def _store_planes(
+def store_planes(
     code: Code,
     numbers: Numbers,
     job: Job,

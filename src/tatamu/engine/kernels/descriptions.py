@@ -71,6 +71,31 @@ class InterleavedKernel:
 
 
 @dataclass(frozen=True)
+class PlanarKernel:
+    """What one compiled direct kernel is for where planes are read and written, but registers hold channels.
+
+    The register tile is ``rows`` pixels by up to ``vectors`` registers of result channels.
+    """
+
+    element: ElementType
+    rows: int
+    vectors: int
+    phases: bool
+    """Whether result channels are those of all stride phases."""
+
+    def name(self, target: Target) -> str:
+        """Dtype, technique, tile, target."""
+        technique = "phases" if self.phases else "planar"
+        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{target.name}"
+
+    def build(self, target: Target) -> ir.Module:
+        """The kernel as IR; it exports one function of that name."""
+        from tatamu.engine.kernels import planar  # noqa: PLC0415  # Most programs compile nothing.
+
+        return planar.build(self, target)
+
+
+@dataclass(frozen=True)
 class GradWeightKernel:
     """What one compiled grad-weight kernel is for.
 

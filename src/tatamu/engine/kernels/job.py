@@ -134,6 +134,25 @@ class Word(IntEnum):
     STRETCH_ROWS = auto()
     """Row taps that are summed before they are added to the sum of the others."""
     # The products: which weight meets which place of the slab.
+    # Where a kernel with pixels as scalars reads them: a copy of padded planes, or the source itself.
+    PLACE_N = auto()
+    PLACE_C = auto()
+    PLACE_H = auto()
+    PLACE_W = auto()
+    SOURCE_BASE = auto()
+    """The first pixel that a tap reads in the source."""
+    SPARE_ROWS = auto()
+    """Rows that the last tile may have too many."""
+    # Stride phases as result channels: see `kernels/phases.py`.
+    PHASES_H = auto()
+    PHASES_W = auto()
+    FIRST_H = auto()
+    FIRST_W = auto()
+    """The position of the first patch, which may begin before the result."""
+    RESULT_H = auto()
+    RESULT_W = auto()
+    WEIGHT_RUN_TABLE = auto()
+    """For each tap and register of result channels, where its weights lie side by side, or -1."""
     ROW_TAPS = auto()
     TAPS_ACROSS = auto()
     """Column taps of each row tap."""
@@ -262,6 +281,8 @@ class WeightLines(IntEnum):
     """The taps of a channel."""
     BOTH = auto()
     """(channel, tap), all of them."""
+    SCATTERED = auto()
+    """Nothing but, perhaps, the rows."""
 
 
 class ColumnTap(IntEnum):

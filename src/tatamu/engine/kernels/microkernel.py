@@ -9,19 +9,23 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Int, Pointer, Variable, define
+from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
 
 
 class Sums:
     """The register tile: ``rows`` x ``vectors`` registers, and the tile in memory they are added to.
 
-    ``width`` is the row length of the tile in memory.
+    ``width`` is the row length of the tile in memory; the registers of a row are ``step`` elements apart,
+    or side by side where it is None.
     """
 
-    def __init__(self, code: Code, numbers: Numbers, rows: int, vectors: int, width: int) -> None:
+    def __init__(
+        self, code: Code, numbers: Numbers, rows: int, vectors: int, width: int, step: Int | None = None
+    ) -> None:
         self.code, self.numbers = code, numbers
         self.rows, self.vectors, self.width = rows, vectors, width
+        self._step: Index = numbers.lanes if step is None else step
         zero = code.zero(numbers.vector)
         self._held = [[Variable(code, zero) for _ in range(vectors)] for _ in range(rows)]
 
@@ -30,10 +34,11 @@ class Sums:
         for held in self._all():
             held.set(self.code.zero(self.numbers.vector))
 
-    def add_products(self, scalars: Sequence[Pointer], vectors: Pointer) -> None:
-        """Add each row's scalar times the registers that lie at ``vectors``."""
+    def add_products(self, scalars: Sequence[Pointer], vectors: Pointer, step: Int | None = None) -> None:
+        """Add each row's scalar times the registers that lie at ``vectors``, ``step`` elements apart."""
         code, lanes = self.code, self.numbers.lanes
-        columns = [vectors.load(v * lanes, lanes) for v in range(self.vectors)]
+        apart: Index = lanes if step is None else step
+        columns = [vectors.load(apart * v, lanes) for v in range(self.vectors)]
         for held, scalar in zip(self._held, scalars, strict=True):
             splat = code.splat(scalar.load(), lanes)
             for of_row, column in zip(held, columns, strict=True):
@@ -62,9 +67,8 @@ class Sums:
     def _all(self) -> list[Variable]:
         return [held for row in self._held for held in row]
 
-    def _places(self) -> list[int]:
-        lanes = self.numbers.lanes
-        return [r * self.width + v * lanes for r in range(self.rows) for v in range(self.vectors)]
+    def _places(self) -> list[Index]:
+        return [self._step * v + r * self.width for r in range(self.rows) for v in range(self.vectors)]
 
 
 def define_table_microkernel(

@@ -26,6 +26,7 @@ class Numbers:
         in_memory = _INTEGERS if element.is_integer or element.bits == 16 else _FLOATS
         self.stored: ir.Type = in_memory[element.bits]
         self.computed: ir.Type = (_INTEGERS if element.is_integer else _FLOATS)[element.compute_bits]
+        self.computed_bytes = element.compute_bytes
         self.vector = ir.VectorType(self.computed, self.lanes)
 
     def _like(self, value: ir.Value, scalar: ir.Type) -> ir.Type:

@@ -20,6 +20,36 @@ def define_pack_weights(module: ir.Module, numbers: Numbers, rows: int) -> ir.Fu
     return define_panel(module, numbers, rows)
 
 
+def define_pack_scattered(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """The panel of a register's worth of rows where neither channels nor taps lie side by side.
+
+    Arguments: those of `define_pack_weights`. The taps of a channel are read together: they share lines.
+    """
+    lanes = numbers.lanes
+    code = define(module, "pack_scattered", [POINTER] * 4 + [I64] * 3)
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    panel, weight = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
+    row0, first, channels = (code.argument(n) for n in range(4, 7))
+    taps = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+    stride_m, stride_c = job[Word.WEIGHT_M], job[Word.WEIGHT_C]
+    places = job.table + job[Word.WEIGHT_TAP_TABLE]
+    last_row = job[Word.M] - row0 - 1
+    offsets = [last_row.minimum(r) * stride_m for r in range(lanes)]
+    weight = weight + (row0 * stride_m + first * stride_c)
+    side_by_side = code.both(stride_m.equals(1), last_row >= lanes - 1)
+    with code.loop(0, channels) as c, code.loop(0, taps) as t:
+        begin = weight + (c * stride_c + places.read_index(t))
+        target = panel + (c * taps + t) * lanes
+        with code.either(side_by_side) as (together, apart):
+            with together:
+                target.store(numbers.load(code, begin, 0, lanes))
+            with apart:
+                for r, offset in enumerate(offsets):
+                    target.store(numbers.load(code, begin, offset), r)
+    code.done()
+    return code.function
+
+
 def _define_real(module: ir.Module, numbers: Numbers, rows: int) -> ir.Function:
     code = define(module, "pack_weights", [POINTER] * 4 + [I64] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))

@@ -15,6 +15,8 @@ from tatamu.engine.lowering import (
     direct,
     fully_connected,
     grad_weight,
+    phases,
+    planar,
     streamed_grad_weight,
     winograd,
     winograd_grad_weight,
@@ -30,6 +32,8 @@ _HIGHEST = "precision is 'highest'"
 _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a register, or complex ones"
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
+_NO_PHASES = "no stride whose phases side by side fill registers"
+_NOT_PLANAR = "pixels fill registers better than result channels, or results do not lie plane by plane"
 _NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ in memory order"
 
 
@@ -69,6 +73,7 @@ def lower_forward(
             lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
         ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
+        ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
 
@@ -94,6 +99,8 @@ def lower_grad_input(
             lambda: fully_connected.lower_grad_input(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
         ("winograd", lambda: _HIGHEST if highest else winograd.lower_grad_input(*operands)),
+        ("phases", lambda: phases.lower_grad_input(*operands) or _NO_PHASES),
+        ("planar", lambda: planar.lower_grad_input(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_grad_input(*operands)),
     )
 
