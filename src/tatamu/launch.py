@@ -89,7 +89,7 @@ def thaw(weight: Tensor) -> None:
 
 def seems_frozen(weight: Tensor) -> bool:
     """Whether there is a promise about the address: enough for a plan, which is right for any weight."""
-    return bool(_frozen) and weight.data_ptr() in _frozen
+    return bool(_frozen) and _lies_in_memory(weight) and weight.data_ptr() in _frozen
 
 
 def _lies_in_memory(weight: Tensor) -> bool:

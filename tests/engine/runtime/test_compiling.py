@@ -104,6 +104,7 @@ def test_new_sizes_of_a_layer_compile_nothing(
     compute(2, 31, 33)
     assert linked
     linked.clear()
-    for n, h, w in ((2, 32, 32), (1, 97, 40), (5, 12, 130), (16, 8, 8)):
+    # Not sizes at which another technique is cheaper: that one is compiled when it is first taken.
+    for n, h, w in ((2, 32, 32), (1, 97, 40), (5, 12, 130), (16, 24, 24)):
         compute(n, h, w)
         assert linked == [], f"for {n} images of {h}x{w}"

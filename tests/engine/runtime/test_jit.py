@@ -9,13 +9,9 @@ import torch
 
 from engine import calls
 from engine.cases import Case, Operands
-from tatamu.engine.kernels.descriptions import (
-    ChannelSumsKernel,
-    DirectKernel,
-    FullyConnectedGradientKernel,
-    FullyConnectedKernel,
-    GradWeightKernel,
-)
+from tatamu.engine.kernels import descriptions
+from tatamu.engine.kernels.descriptions import ChannelSumsKernel, ComparisonKernel
+from tatamu.engine.kernels.winograd import descriptions as winograd
 from tatamu.engine.lowering.common import Lowered
 from tatamu.engine.runtime import jit
 from tatamu.engine.target import Target, avx2, host, host_as_avx2, neon
@@ -28,8 +24,21 @@ TARGETS = {
 }
 
 DENSE = Geometry(1, 9, 33, 1, Axis(9, 3), Axis(9, 3))
-DEPTHWISE = Geometry(1, 9, 9, 9, Axis(9, 3), Axis(9, 3))
-FULLY_CONNECTED = Geometry(1, 9, 33, 1, Axis(3, 3), Axis(3, 3))
+GEOMETRIES = (
+    DENSE,
+    Geometry(1, 64, 64, 1, Axis(28, 3, 1, 1, 1, 1), Axis(28, 3, 1, 1, 1, 1)),  # Winograd
+    Geometry(1, 64, 64, 64, Axis(9, 3), Axis(9, 3)),  # depthwise
+    Geometry(1, 9, 33, 1, Axis(3, 3), Axis(3, 3)),  # fully connected
+    Geometry(1, 64, 64, 1, Axis(14, 1, 2), Axis(14, 1, 2)),
+    Geometry(1, 3, 96, 1, Axis(16, 4, 4), Axis(16, 4, 4)),  # patches
+    Geometry(1, 8, 8, 1, Axis(9, 3, 1, 1, 1, 1), Axis(9, 3, 1, 1, 1, 1), "reflect"),
+)
+KERNELS = {
+    kind
+    for module in (descriptions, winograd)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and hasattr(kind, "build")
+}
 
 
 def undefined_symbols(code: bytes) -> set[str]:
@@ -68,7 +77,13 @@ def lowered(
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 @pytest.mark.parametrize(
     ("dtype", "channels_last"),
-    [(torch.float16, True), (torch.bfloat16, False), (torch.float64, True), (torch.complex32, False)],
+    [
+        (torch.float32, False),
+        (torch.float16, True),
+        (torch.bfloat16, False),
+        (torch.float64, True),
+        (torch.complex32, False),
+    ],
     ids=str,
 )
 def test_kernels_import_nothing_but_openmp_and_two_memory_functions(
@@ -77,14 +92,22 @@ def test_kernels_import_nothing_but_openmp_and_two_memory_functions(
     kernels = {
         lowered(which, geometry, dtype, target, channels_last).kernel
         for which in ("forward", "grad_input", "grad_weight", "grad_bias")
-        for geometry in (DENSE, DEPTHWISE, FULLY_CONNECTED)
+        for geometry in GEOMETRIES
     }
-    expected = {DirectKernel, GradWeightKernel, ChannelSumsKernel}
-    if not dtype.is_complex:
-        expected |= {FullyConnectedKernel, FullyConnectedGradientKernel}
-    assert {type(kernel) for kernel in kernels} == expected
     for kernel in kernels:
         assert undefined_symbols(jit.emit_object(kernel, target)) <= ALLOWED, kernel.name(target)
+
+
+def test_kernels_of_every_kind_were_looked_at() -> None:
+    found = {
+        type(lowered(which, geometry, dtype, host(), channels_last).kernel)
+        for which in ("forward", "grad_input", "grad_weight", "grad_bias")
+        for geometry in GEOMETRIES
+        for dtype, channels_last in ((torch.float32, False), (torch.float64, True), (torch.complex32, False))
+    }
+    # Weights are compared by a kernel that belongs to no pass.
+    assert undefined_symbols(jit.emit_object(ComparisonKernel(), host())) <= ALLOWED
+    assert found | {ComparisonKernel} == KERNELS
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
