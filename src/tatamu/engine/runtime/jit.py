@@ -46,8 +46,15 @@ def target_machine(target: Target) -> llvm.TargetMachine:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
     description = llvm.Target.from_triple(target.triple)
+    # LLVM maps the sections of an object one by one. In a process with much mapped (torch for CUDA) code and
+    # constants may lie further apart than 32 bits reach: addresses on x86-64 have all 64.
+    far = target.triple.startswith("x86_64")
     return description.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="default"
+        cpu=target.cpu,
+        features=target.features,
+        opt=2,
+        reloc="static" if far else "pic",
+        codemodel="large" if far else "default",
     )
 
 
