@@ -23,6 +23,7 @@ LAYERS = (
     "autograd",
     "functional",
     "nn",
+    "fused",
     "freezing",
     "explain",
 )
@@ -44,6 +45,7 @@ FORBIDDEN = {
     "autograd": {"numpy"},
     "functional": {"numpy"},
     "nn": {"numpy"},
+    "fused": {"numpy"},
     "freezing": {"numpy"},
     "explain": {"numpy"},
     "cli": {"numpy", "torch"},

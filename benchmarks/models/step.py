@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import tatamu
 from benchmarks.case import LAYOUTS
 from benchmarks.models.networks import with_tatamu
 from benchmarks.runtimes import openvino_options
@@ -18,6 +19,8 @@ from benchmarks.runtimes import openvino_options
 STEPS = ("inference", "training")
 PEERS = ("torch.compile", "openvino")
 """Beside eager torch. torch.compile holds weights constant in inference ("freezing"), as OpenVINO does."""
+FROZEN = "tatamu frozen"
+"""tatamu's model after `tatamu.freeze`: what the bars of inference are about."""
 RATE = 1e-6
 """So small that the model is the same one after any number of steps."""
 LIMITS = {"inference": 1e-3, "training": 0.1}
@@ -71,6 +74,8 @@ def makers(model: nn.Module, x: Tensor, step: str, peers: tuple[str, ...]) -> It
             it: nn.Module = change(model)
             it = it.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's overloads lack it.
             yield Maker(library, layout, step_of(it, image, step))
+            if library == "tatamu" and step == "inference":
+                yield Maker(FROZEN, layout, step_of(tatamu.freeze(copy.deepcopy(it)), image, step))
     if "torch.compile" in peers:
         compiled: Any = torch.compile(copy.deepcopy(model), options={"freezing": step == "inference"})
         yield Maker("torch.compile", "NCHW", step_of(compiled, x, step))

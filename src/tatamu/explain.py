@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 
 from torch import Tensor
+from torch.nn import Module
 
-from tatamu import launch, validate
+from tatamu import freezing, launch, validate
 from tatamu.autograd import operands
 from tatamu.engine.lowering.common import Lowered
 from tatamu.geometry import Geometry
@@ -21,15 +22,18 @@ _PASSES = {
 }
 
 
-def explain(layer: Conv2d, input: Tensor) -> str:
+def explain(layer: Module, input: Tensor | None = None) -> str:
     """Say how a layer computes an input, and its gradients; nothing is computed or measured.
+
+    Of a model that `tatamu.freeze` returned, without an input: what was fused with each layer, and what was
+    not and why.
 
     For each pass: the technique with its tiles and blocks; those that were passed over, each with its reason;
     multiply-adds, the least bytes that must be moved, and their ratio (the intensity: above the ratio of a
     machine's arithmetic to its memory's speed, arithmetic is the limit); memory beyond the result.
 
     Args:
-        layer: a `Conv2d`.
+        layer: a `Conv2d`; without an input, a frozen model.
         input: (N, C, H, W) or (C, H, W); its sizes, strides and dtype count, its numbers do not.
 
     Returns:
@@ -38,6 +42,8 @@ def explain(layer: Conv2d, input: Tensor) -> str:
     Raises:
         TatamuError: what the layer would raise for such an input.
     """
+    if input is None or not isinstance(layer, Conv2d):
+        return freezing.report(layer)
     weight, bias = layer.weight, layer.bias
     operands.check_kind(input, weight, bias)
     convolution = validate.resolve(

@@ -13,6 +13,7 @@ from tatamu import precision
 from tatamu.engine import reuse
 from tatamu.engine.execute import Call
 from tatamu.engine.lowering.common import Lowered, Operand
+from tatamu.engine.lowering.endings import takes_ending, with_ending
 from tatamu.engine.lowering.passes import (
     lower_forward,
     lower_grad_bias,
@@ -193,6 +194,64 @@ def prepare_forward(
         return found
     geometry = Geometry.of(_size(input), _size(weight), convolution)
     return _prepare(key, geometry.output_size, input, suggest_channels_last(input, weight), lower)
+
+
+FinishedPass = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
+"""A forward pass with an ending: source, weight, bias, residual; each is as it was when this was prepared."""
+
+
+def prepare_finished(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    convolution: Convolution,
+    activation: str,
+    residual: Tensor | None,
+) -> FinishedPass | None:
+    """The forward pass with one of `engine.ending.ACTIVATIONS` after it, and the residual before that.
+
+    None where the kernel that computes such operands has no endings, or where the residual does not lie in
+    memory as the result does. Operands are as those of `prepare_forward`.
+    """
+    if input.numel() == 0 or weight.numel() == 0:
+        return None
+    geometry = Geometry.of(_size(input), _size(weight), convolution)
+    form = memory_format(suggest_channels_last(input, weight))
+    result = torch.empty(geometry.output_size, dtype=input.dtype, device="cpu", memory_format=form)
+    if residual is not None and (_signature(residual) != _signature(result) or residual.is_neg()):
+        return None
+    element, stride = _ELEMENTS[input.dtype], None if bias is None else bias.stride(0)
+    operands = _operand(input), _operand(weight), stride, _operand(result)
+    frozen = seems_frozen(weight)
+    lowered = lower_forward(geometry, element, host(), *operands, highest=precision.highest, frozen=frozen)
+    if not takes_ending(lowered, element):
+        return None
+    return _ready_to_finish(
+        Call(with_ending(lowered, element, activation, residual is not None), host()), result
+    )
+
+
+def _ready_to_finish(call: Call, result: Tensor) -> FinishedPass:
+    run, again = call.run, reuse.reusing(call, host())
+    run_again = None if again is None else again.run
+    large = result.nbytes >= LARGE_RESULT
+    result.untyped_storage().resize_(0)
+
+    def compute(source: Tensor, second: Tensor, bias: Tensor | None, residual: Tensor | None) -> Tensor:
+        fresh = _empty_like(result)
+        address = fresh.data_ptr()
+        if large:
+            ask_for_huge_pages(address, fresh.nbytes)
+        bias_address = 0 if bias is None else bias.data_ptr()
+        added = 0 if residual is None else residual.data_ptr()
+        if run_again is None:
+            run(source.data_ptr(), second.data_ptr(), bias_address, address, _threads(), 0, 0, added)
+        else:
+            watch = partial(watched, second)
+            run_again(source.data_ptr(), second.data_ptr(), bias_address, address, _threads(), watch, added)
+        return fresh
+
+    return compute
 
 
 def plans(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convolution) -> dict[str, Lowered]:

@@ -31,12 +31,13 @@ class Call:
         most_threads: int,
         packed: int = 0,
         filled: int = 0,
+        residual: int = 0,
     ) -> None:
         """Compute on up to ``most_threads`` threads, without the interpreter's lock.
 
         The operands' addresses: what is gathered, the second operand, the bias (0 for none), the result.
         ``packed`` is room for the packed weights that outlives the call, 0 for none; with ``filled`` 1 it
-        holds them already.
+        holds them already. ``residual`` is the address of what the pass's ending adds, if it does.
         """
         count = 1
         if self._operations >= _WORTH_A_THREAD:
@@ -45,7 +46,7 @@ class Call:
         workspace = memory.take(size if packed else size + self._shared_bytes)
         try:
             _, address, words, words_address, _ = workspace
-            words[:9] = [self._table, source, second, bias, result, address, count, packed, filled]
+            words[:10] = [self._table, source, second, bias, result, address, count, packed, filled, residual]
             self._function(words_address)
         finally:
             memory.give_back(workspace)

@@ -124,6 +124,7 @@ class ReusingCall:
         result: int,
         most_threads: int,
         watch: Callable[[], Alive],
+        residual: int = 0,
     ) -> None:
         """`Call.run`; ``watch`` makes what tells whether the memory at ``second`` is still the weight's."""
         run, known = self._call.run, self._way.known.get(second)
@@ -134,7 +135,7 @@ class ReusingCall:
             if self._is_current(kept, second, most_threads):
                 kept.used = time.monotonic()
                 known.patience = 1
-                run(source, second, bias, result, most_threads, kept.address, 1)
+                run(source, second, bias, result, most_threads, kept.address, 1, residual)
                 return
             known.gave_way()
         elif (promised := is_frozen(second)) or known.seems_to_stay(self._sample(second)):
@@ -142,10 +143,10 @@ class ReusingCall:
             kept = self._new(second, promised)
             if kept is not None:
                 # From the copy: another thread may be changing the weight.
-                run(source, kept.copy or second, bias, result, most_threads, kept.address)
+                run(source, kept.copy or second, bias, result, most_threads, kept.address, 0, residual)
                 known.kept = kept
                 return
-        run(source, second, bias, result, most_threads)
+        run(source, second, bias, result, most_threads, 0, 0, residual)
 
     def _sample(self, weight: int) -> bytes:
         half = self._way.weight_bytes // 2

@@ -182,10 +182,27 @@ class PrecisionError(TatamuError, ValueError):
 
 
 class FrozenTrainingError(TatamuError, RuntimeError):
-    """A layer in training mode is to be frozen."""
+    """A layer in training mode is to be frozen, or a frozen one to be trained."""
 
     @classmethod
     def of(cls, path: str, layer: object) -> FrozenTrainingError:
         """`path` is the layer's in the model, empty for the model itself."""
         which = f"layer {path!r}, {layer}," if path else f"{layer}"
         return cls(f"{which} is in training mode, and its weights will change; call eval() before freeze()")
+
+    @classmethod
+    def of_fused(cls, layer: object) -> FrozenTrainingError:
+        """`layer` was made by freeze()."""
+        return cls(f"{layer} is for inference only; train the model that was given to freeze()")
+
+
+class FrozenLoadError(TatamuError, RuntimeError):
+    """Weights are to be loaded into a layer that has a BatchNorm folded in."""
+
+    @classmethod
+    def of(cls, layer: object) -> FrozenLoadError:
+        """`layer` was made by freeze()."""
+        return cls(
+            f"{layer} has a BatchNorm2d folded into its weights; load_state_dict() of the model that was "
+            "given to freeze(), and freeze that again"
+        )

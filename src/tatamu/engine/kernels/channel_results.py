@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define, transpose
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
@@ -56,10 +57,10 @@ def _store_pixels(
     lanes = numbers.lanes
     with code.either(present.equals(lanes)) as (full, partial):
         with full, code.loop(0, columns) as x:
-            value = code.add(sums.load(x * lanes, lanes), biases)
-            numbers.store(code, value, target, x * step)
+            value, at = code.add(sums.load(x * lanes, lanes), biases), target + x * step
+            numbers.store(code, finished(code, numbers, value, at), at)
         with partial, code.loop(0, columns) as x:
-            value = numbers.narrow(code, code.add(sums.load(x * lanes, lanes), biases))
+            value = code.add(sums.load(x * lanes, lanes), biases)
             _store_lanes(code, numbers, value, target + x * step, present)
 
 
@@ -76,16 +77,17 @@ def store_planes(
     """A row of each channel's plane: a register of pixels at a time, turned in registers."""
     lanes = numbers.lanes
     step = job[Word.TARGET_C]
-    room = code.stack(numbers.stored, lanes * lanes)
+    room = code.stack(numbers.computed, lanes * lanes)
     with code.loop(0, columns, lanes) as x:
         pixels = [code.add(sums.load((x + p) * lanes, lanes), biases) for p in range(lanes)]
-        planes = [numbers.narrow(code, plane) for plane in transpose(code, pixels)]
+        planes = transpose(code, pixels)
         count = (columns - x).minimum(lanes)
         whole = code.both(count.equals(lanes), present.equals(lanes))
         with code.either(whole) as (full, partial):
             with full:
                 for number, plane in enumerate(planes):
-                    (target + (x + step * number)).store(plane)
+                    at = target + (x + step * number)
+                    numbers.store(code, finished(code, numbers, plane, at), at)
             with partial:
                 for number, plane in enumerate(planes):
                     room.store(plane, number * lanes)
@@ -95,8 +97,9 @@ def store_planes(
 
 
 def _store_lanes(code: Code, numbers: Numbers, value: ir.Value, target: Pointer, count: Int) -> None:
-    """The first ``count`` lanes alone."""
+    """Round and write the first ``count`` lanes alone."""
     lanes = numbers.lanes
+    value = numbers.narrow(code, finished(code, numbers, value, target, count))
     if numbers.target.masks:
         code.masked_store(value, target, code.first_lanes(count, lanes), lanes)
         return

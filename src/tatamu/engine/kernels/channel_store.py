@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Int, define, transpose
 from tatamu.engine.kernels.numbers import Numbers
 
@@ -23,13 +24,13 @@ def define_store_planes(module: ir.Module, numbers: Numbers) -> ir.Function:
         held = [buffer.load((line * pixels + x + pixel) * lanes, lanes) for pixel in range(lanes)]
         at = target + (line * stride_h + x)
         for lane, turned in enumerate(transpose(code, held)):
-            stored = numbers.narrow(code, turned)
             with code.when(present > lane):
-                if partial:
-                    mask = code.first_lanes(pixels - x, lanes)
-                    code.masked_store(stored, at + stride_c * lane, mask, lanes)
+                place, count = at + stride_c * lane, pixels - x if partial else None
+                stored = numbers.narrow(code, finished(code, numbers, turned, place, count))
+                if count is not None:
+                    code.masked_store(stored, place, code.first_lanes(count, lanes), lanes)
                 else:
-                    at.store(stored, stride_c * lane)
+                    place.store(stored)
 
     with code.loop(0, lines) as line:
         begin = code.variable(0)
@@ -44,6 +45,7 @@ def define_store_planes(module: ir.Module, numbers: Numbers) -> ir.Function:
                 begin.become(pixels)
         with code.loop(begin.now, pixels) as x, code.loop(0, present) as lane:
             value = buffer.load((line * pixels + x) * lanes + lane)
-            numbers.store(code, value, target, line * stride_h + x * step + lane * stride_c)
+            at = target + (line * stride_h + x * step + lane * stride_c)
+            numbers.store(code, finished(code, numbers, value, at), at)
     code.done()
     return code.function

@@ -31,7 +31,7 @@ from tatamu.engine.target import Target
 def build(kernel: DepthwiseKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     numbers = Numbers(kernel.element, target)
-    module = module_for(target)
+    module = module_for(target, kernel.ending)
     main = _task(kernel, module, numbers)
     define_entry(module, kernel.name(target), main, _pack_task(module, numbers))
     return module

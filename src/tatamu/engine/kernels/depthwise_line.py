@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from llvmlite import ir
 
 from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
 
@@ -175,7 +176,8 @@ class _Tile:
         with code.either(whole) as (full, partial):
             with full:
                 for number, value in enumerate(sums):
-                    numbers.store(code, value, out, step * number)
+                    at = out + step * number
+                    numbers.store(code, finished(code, numbers, value, at), at)
             with partial:
                 for number, value in enumerate(sums):
                     self.spilled.store(value, number * lanes)
@@ -187,7 +189,9 @@ class _Tile:
         code, numbers, lanes = self.code, self.numbers, self.lanes
         if numbers.target.masks:
             mask = code.first_lanes(self.line.present, lanes)
-            code.masked_store(numbers.narrow(code, held.load(0, lanes)), out, mask, lanes)
+            value = finished(code, numbers, held.load(0, lanes), out, self.line.present)
+            code.masked_store(numbers.narrow(code, value), out, mask, lanes)
         else:
             with code.loop(0, self.line.present) as lane:
-                numbers.store(code, held.load(lane), out, lane)
+                at = out + lane
+                numbers.store(code, finished(code, numbers, held.load(lane), at), at)

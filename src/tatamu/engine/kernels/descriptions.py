@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tatamu.engine.ending import Ending, suffix
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -29,6 +30,7 @@ class DirectKernel:
     target_interleaved: bool
     packs_weights: bool
     """Whether weights are packed before they are multiplied; others are read where they lie."""
+    ending: Ending | None = None
 
     def lanes(self, target: Target) -> int:
         """Elements of a register."""
@@ -38,7 +40,8 @@ class DirectKernel:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         layouts += "p" if self.packs_weights else ""
-        return f"{self.element.name}_direct_{self.rows}x{self.vectors}_{layouts}_{target.name}"
+        tile = f"{self.rows}x{self.vectors}_{layouts}{suffix(self.ending)}"
+        return f"{self.element.name}_direct_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
@@ -58,10 +61,12 @@ class InterleavedKernel:
     element: ElementType
     rows: int
     vectors: int
+    ending: Ending | None = None
 
     def name(self, target: Target) -> str:
-        """Dtype, technique, tile, target."""
-        return f"{self.element.name}_interleaved_{self.rows}x{self.vectors}_{target.name}"
+        """Dtype, technique, tile, ending, target."""
+        tile = f"{self.rows}x{self.vectors}{suffix(self.ending)}"
+        return f"{self.element.name}_interleaved_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
@@ -82,11 +87,13 @@ class PlanarKernel:
     vectors: int
     phases: bool
     """Whether result channels are those of all stride phases."""
+    ending: Ending | None = None
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, target."""
         technique = "phases" if self.phases else "planar"
-        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{target.name}"
+        tile = f"{self.rows}x{self.vectors}{suffix(self.ending)}"
+        return f"{self.element.name}_{technique}_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
@@ -148,12 +155,14 @@ class DepthwiseKernel:
     in_place: bool
     source_interleaved: bool
     target_interleaved: bool
+    ending: Ending | None = None
 
     def name(self, target: Target) -> str:
         """Dtype, technique, stride, taps, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         taps = "x".join(map(str, self.taps)) if self.taps else f"n{self.chunk}"
         technique = "depthwiseinplace" if self.in_place else "depthwise"
+        layouts += suffix(self.ending)
         return f"{self.element.name}_{technique}_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
@@ -227,10 +236,11 @@ class FullyConnectedKernel:
     """What one compiled kernel for fully connected layers is for: an element type of one part."""
 
     element: ElementType
+    ending: Ending | None = None
 
     def name(self, target: Target) -> str:
-        """Dtype, technique, target."""
-        return f"{self.element.name}_fullyconnected_{target.name}"
+        """Dtype, technique, ending, target."""
+        return f"{self.element.name}_fullyconnected{suffix(self.ending)}_{target.name}"
 
     def tiles(self, target: Target) -> dict[int, int]:
         """Rows of weights for each number of images that a register tile may have.

@@ -24,7 +24,7 @@ from tatamu.engine.target import Target
 
 def build(kernel: DirectKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
-    module = module_for(target)
+    module = module_for(target, kernel.ending)
     define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
     return module
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I8, I32, I64, POINTER, VOID, Code, Int, Pointer, define
+from tatamu.engine.ending import Ending
+from tatamu.engine.kernels.ir import I8, I32, I64, POINTER, VOID, Code, Int, Module, Pointer, define
 from tatamu.engine.kernels.job import GOMP_PARALLEL, CallWord, Header, Word
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.target import Target
@@ -27,16 +28,16 @@ Task = Callable[[Code, Job, Arguments, Pointer, Pointer, Int], None]
 """Writes one task: job, operands, packed weights, the thread's scratch, the task's number in its job."""
 
 
-def module_for(target: Target) -> ir.Module:
-    """An empty module for a target."""
-    module = ir.Module()
+def module_for(target: Target, ending: Ending | None = None) -> ir.Module:
+    """An empty module for a target, whose results may have an ending."""
+    module = Module(ending)
     module.triple = target.triple
     return module
 
 
 def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Function:
     """What each thread runs: take tasks, a grain at a time, until none is left."""
-    code = define(module, name, [POINTER])
+    code = define(module, name, [POINTER], outermost=True)
     shared = code.pointer(0, POINTER)
     table = Pointer(code, shared.load(CallWord.TABLE), I64)
     operands = (CallWord.SOURCE, CallWord.SECOND, CallWord.BIAS, CallWord.TARGET)

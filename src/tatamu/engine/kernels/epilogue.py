@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
@@ -20,15 +21,20 @@ def _store_run(
         biases = code.splat(bias, lanes)
         whole = count - count % lanes
         with code.loop(0, whole, lanes) as x:
-            numbers.store(code, code.add(source.load(x, lanes), biases), target, x)
+            at = target + x
+            value = code.add(source.load(x, lanes), biases)
+            numbers.store(code, finished(code, numbers, value, at), at)
         begin.become(whole)
         if numbers.target.masks:
             with code.when(whole < count):
-                value = numbers.narrow(code, code.add(source.load(whole, lanes), biases))
-                code.masked_store(value, target + whole, code.first_lanes(count - whole, lanes), lanes)
+                at, left = target + whole, count - whole
+                value = code.add(source.load(whole, lanes), biases)
+                value = numbers.narrow(code, finished(code, numbers, value, at, left))
+                code.masked_store(value, at, code.first_lanes(left, lanes), lanes)
             begin.become(count)
     with code.loop(begin.now, count) as x:
-        numbers.store(code, code.add(source.load(x), bias), target, x * step)
+        at = target + x * step
+        numbers.store(code, finished(code, numbers, code.add(source.load(x), bias), at), at)
 
 
 def define_epilogue(
@@ -71,9 +77,11 @@ def define_epilogue(
                     at = start + ((x + lane) * step + row0)
                     with code.either(present.equals(rows)) as (full, partial):
                         with full:
-                            numbers.store(code, block.load(lane * rows, rows), at)
+                            value = block.load(lane * rows, rows)
+                            numbers.store(code, finished(code, numbers, value, at), at)
                         with partial, code.loop(0, present) as row:
-                            numbers.store(code, block.load(lane * rows + row), at, row)
+                            value, place = block.load(lane * rows + row), at + row
+                            numbers.store(code, finished(code, numbers, value, place), place)
         done.become(done.now + (period - column).minimum(left))
     code.done()
     return code.function

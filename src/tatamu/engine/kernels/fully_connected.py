@@ -13,6 +13,7 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from tatamu.engine.kernels.descriptions import STRETCH, FullyConnectedKernel
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import Word
@@ -24,7 +25,7 @@ from tatamu.engine.target import Target
 def build(kernel: FullyConnectedKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     numbers = Numbers(kernel.element, target)
-    module = module_for(target)
+    module = module_for(target, kernel.ending)
     tiles = {
         images: (rows, _define_tile(module, numbers, rows, images))
         for images, rows in kernel.tiles(target).items()
@@ -146,9 +147,11 @@ def _write(
     dense = code.both(present.equals(len(ends)), job[Word.TARGET_C].equals(1))
     with code.either(dense) as (together, apart):
         with together:
-            numbers.store(code, code.add(block.load(0, len(ends)), biases.load(0, len(ends))), target)
+            value = code.add(block.load(0, len(ends)), biases.load(0, len(ends)))
+            numbers.store(code, finished(code, numbers, value, target), target)
         with apart, code.loop(0, present) as r:
-            numbers.store(code, code.add(block.load(r), biases.load(r)), target, r * job[Word.TARGET_C])
+            at = target + r * job[Word.TARGET_C]
+            numbers.store(code, finished(code, numbers, code.add(block.load(r), biases.load(r)), at), at)
 
 
 def _sums_of_lanes(code: Code, vectors: list[ir.Value]) -> ir.Value:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import ColumnTap, Word
@@ -28,7 +29,7 @@ _ADDRESSES = 8
 
 def build(kernel: InterleavedKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
-    module = module_for(target)
+    module = module_for(target, kernel.ending)
     define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
     return module
 
@@ -141,15 +142,16 @@ def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present
             at = Pointer(code, results.load(r), numbers.stored) + m
             values = [code.add(held, of_channel) for held, of_channel in zip(sums.row(r), bias, strict=True)]
             for v, value in enumerate(values[:-1]):
-                at.store(value, v * lanes)
+                at.store(finished(code, numbers, value, at + v * lanes), v * lanes)
+            value = finished(code, numbers, values[-1], at + last, across - last)
             if rest is None:
-                code.masked_store(values[-1], at + last, mask, lanes)
+                code.masked_store(value, at + last, mask, lanes)
                 continue
             with code.either(across.equals(last + lanes)) as (full, partial):
                 with full:
-                    at.store(values[-1], last)
+                    at.store(value, last)
                 with partial:
-                    rest.store(values[-1])
+                    rest.store(value)
                     with code.loop(last, across) as x:
                         at.store(rest.load(x - last), x)
 

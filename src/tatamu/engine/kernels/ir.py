@@ -18,12 +18,22 @@ from typing import Any, Union
 
 from llvmlite import ir
 
+from tatamu.engine.ending import Ending
+
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
 Index = Union["Int", int]
+
+
+class Module(ir.Module):  # type: ignore[misc]  # llvmlite has no types.
+    """Functions; where results have an ending, each is given the words of the call as an argument more."""
+
+    def __init__(self, ending: Ending | None = None) -> None:
+        super().__init__()
+        self.ending = ending
 
 
 def scalar_bytes(type_: ir.Type) -> int:
@@ -175,6 +185,14 @@ class Code:
         body = function.append_basic_block("body")
         self.builder.branch(body)
         self.builder.position_at_end(body)
+        self._once: dict[str, Any] = {}
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """A value that is computed when the function begins, however often it is asked for."""
+        if name not in self._once:
+            with self.builder.goto_entry_block():
+                self._once[name] = compute()
+        return self._once[name]
 
     # -- constants, control flow ---------------------------------------------------------------
 
@@ -258,6 +276,8 @@ class Code:
     def call(self, function: ir.Function, *arguments: Int | Pointer | ir.Value) -> ir.Value:
         """Call a function of this module."""
         raw = [a.raw if isinstance(a, Pointer) else a.value if isinstance(a, Int) else a for a in arguments]
+        if len(raw) < len(function.args):
+            raw.append(self.function.args[-1])  # The words of the call: see `Module`.
         return self.builder.call(function, raw)
 
     def done(self) -> None:
@@ -373,8 +393,20 @@ def mangled(type_: ir.Type) -> str:
     return {ir.HalfType: "f16", ir.FloatType: "f32", ir.DoubleType: "f64"}[type(type_)]
 
 
-def define(module: ir.Module, name: str, arguments: Sequence[ir.Type], *, inline: bool = False) -> Code:
-    """Begin a function of this module that nothing outside calls."""
+def define(
+    module: ir.Module,
+    name: str,
+    arguments: Sequence[ir.Type],
+    *,
+    inline: bool = False,
+    outermost: bool = False,
+) -> Code:
+    """Begin a function of this module that nothing outside calls.
+
+    The ``outermost`` ones are called by the entry, with nothing but the words of the call.
+    """
+    if not outermost and getattr(module, "ending", None) is not None:
+        arguments = [*arguments, POINTER]
     function = ir.Function(module, ir.FunctionType(VOID, arguments), name)
     function.linkage = "internal"
     function.attributes.add("alwaysinline" if inline else "noinline")

@@ -25,6 +25,8 @@ class CallWord(IntEnum):
     """Where packed weights lie that outlive the call; 0: they are packed in the workspace."""
     FILLED = auto()
     """1: `PACKED` holds them already, from an earlier call."""
+    RESIDUAL = auto()
+    """What is added to the results of a kernel whose ending says so; lies in memory as they do."""
     TAKEN = auto()
     """The function's own: threads that have begun."""
     NEXT = auto()
@@ -45,6 +47,9 @@ class Header(IntEnum):
     SCRATCH = auto()
     """Bytes of workspace per thread."""
     PACK_TASKS = auto()
+    LOW = auto()
+    """The bits of the bounds that results are kept between by an ending that clamps."""
+    HIGH = auto()
     FIRST_JOB = auto()
 
 

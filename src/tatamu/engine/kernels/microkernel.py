@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
 
@@ -132,8 +133,9 @@ def _store_rows(
         with code.when(code.index(r) < present):
             bias = code.splat(biases.load(r), numbers.lanes)
             for v, held in enumerate(sums.row(r)):
-                value = numbers.narrow(code, code.add(held, bias))
                 at = results + (stride * r + v * numbers.lanes)
+                count = pixels - last if v == sums.vectors - 1 and mask is not None else None
+                value = numbers.narrow(code, finished(code, numbers, code.add(held, bias), at, count))
                 if v == sums.vectors - 1 and mask is not None:
                     code.masked_store(value, at, mask, numbers.lanes)
                 else:

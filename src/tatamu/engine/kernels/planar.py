@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.channel_results import biases_in_lanes, store_planes
 from tatamu.engine.kernels.descriptions import STRETCH, PlanarKernel
+from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import WeightLines, Word
@@ -29,7 +30,7 @@ from tatamu.engine.target import Target
 
 def build(kernel: PlanarKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
-    module = module_for(target)
+    module = module_for(target, kernel.ending)
     define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
     return module
 
@@ -219,12 +220,12 @@ def _define_store(module: ir.Module, numbers: Numbers) -> ir.Function:
             with dense:
                 store_planes(code, numbers, job, at, sums, biases, run, present)
             with apart:
-                room = code.stack(numbers.stored, numbers.lanes)
+                room = code.stack(numbers.computed, numbers.lanes)
                 with code.loop(0, run) as x:
-                    value = code.add(sums.load(x * numbers.lanes, numbers.lanes), biases)
-                    room.store(numbers.narrow(code, value))
+                    room.store(code.add(sums.load(x * numbers.lanes, numbers.lanes), biases))
                     with code.loop(0, present) as lane:
-                        at.store(room.load(lane), x * step + lane * job[Word.TARGET_C])
+                        place = at + (x * step + lane * job[Word.TARGET_C])
+                        numbers.store(code, finished(code, numbers, room.load(lane), place), place)
     code.done()
     return code.function
 

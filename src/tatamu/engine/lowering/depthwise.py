@@ -130,7 +130,7 @@ def _lower(
     channels, lanes, item = geometry.groups, target.lanes(element.compute_bytes), element.compute_bytes
     column_taps, chunk = _taps(rows, columns)
     in_place = all(interleaved) and channels % lanes == 0 and column_taps != ()
-    kernel = DepthwiseKernel(element, stride, column_taps, chunk, in_place, *interleaved)
+    kernel = DepthwiseKernel(element, stride, column_taps, chunk, in_place, interleaved[0], interleaved[1])
     plan = plan_depthwise(
         rows.axis, columns.axis, geometry.batch, channels, element, target, *interleaved, in_place=in_place
     )

@@ -28,7 +28,7 @@ from tatamu.engine.target import Target
 def build(kernel: WinogradKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     numbers = Numbers(kernel.element, target)
-    module = module_for(target)
+    module = module_for(target, kernel.ending)
     gather = define_gather_taps(module, numbers, kernel.taps[0] * kernel.taps[1])
     pack = _weight_task(kernel, module, numbers, gather)
     define_entry(module, kernel.name(target), _Main(kernel, module, numbers, gather).task, pack)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tatamu.engine.ending import Ending, suffix
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -32,6 +33,7 @@ class WinogradKernel:
     vectors: int
     source_interleaved: bool
     target_interleaved: bool
+    ending: Ending | None = None
 
     @property
     def filters(self) -> tuple[Filtering, Filtering]:
@@ -51,8 +53,8 @@ class WinogradKernel:
         """Dtype, technique, tiles, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         (a, b), (r, s) = self.outputs, self.taps
-        tile = f"{self.rows[0]}x{self.vectors}"
-        return f"{self.element.name}_winograd{a}x{b}k{r}x{s}_{tile}_{layouts}_{target.name}"
+        tile = f"{self.rows[0]}x{self.vectors}_{layouts}{suffix(self.ending)}"
+        return f"{self.element.name}_winograd{a}x{b}k{r}x{s}_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
