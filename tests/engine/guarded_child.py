@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from engine import planar_cases, winograd_cases
-from engine.calls import lower, new_result, read_by, resolved
+from engine.calls import element_type, lower, new_result, read_by, resolved
 from engine.cases import PASSES, Case, Operands, case
 from engine.guard import Arena
 from engine.judges import bits
 from tatamu.engine.execute import Call
+from tatamu.engine.lowering.endings import with_ending
 from tatamu.engine.runtime import memory
 from tatamu.engine.target import Target, host, host_as_avx2
 from tatamu.geometry import Axis, Geometry
@@ -39,7 +40,8 @@ class Rig:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.arenas = {
-            name: Arena(_ARENA) for name in ("source", "second", "bias", "result", "table", "workspace")
+            name: Arena(_ARENA)
+            for name in ("source", "second", "bias", "result", "residual", "table", "workspace")
         }
         self.behind = False
         self.shifted = ""
@@ -77,12 +79,28 @@ class Rig:
         return address
 
     def run(
-        self, which: str, operands: Operands, *, behind: bool, away: int, channels_last: bool, threads: int
+        self,
+        which: str,
+        operands: Operands,
+        *,
+        behind: bool,
+        away: int,
+        channels_last: bool,
+        threads: int,
+        activation: str = "",
     ) -> Tensor:
-        """One pass with every buffer `away` elements from a forbidden page; its result, copied out."""
+        """One pass with every buffer `away` elements from a forbidden page; its result, copied out.
+
+        An activation comes with a residual before it: the same numbers for the same operands.
+        """
         self.behind = behind
         result = new_result(which, operands, channels_last)
-        call = Call(lower(which, operands, result, self.target), self.target)
+        lowered = lower(which, operands, result, self.target)
+        added = 0
+        if activation:
+            lowered = with_ending(lowered, element_type(operands.input.dtype), activation, residual=True)
+            added = self._copy("residual", torch.ones_like(result), away)
+        call = Call(lowered, self.target)
         words = call.lowered.table
         size, skipped = len(words) * words.itemsize, 8 if self.shifted == "table" else 0
         call._table = self._place("table", size, 0)
@@ -92,7 +110,7 @@ class Rig:
             for name, tensor in zip(("source", "second", "bias"), read_by(which, operands), strict=True)
         )
         written = self._copy("result", result, away)
-        call.run(source, second, bias, written, threads)
+        call.run(source, second, bias, written, threads, residual=added)
         for name, arena in self.arenas.items():
             if not arena.untouched():
                 raise SystemExit(f"{which}: written beside the {name}")
@@ -121,11 +139,13 @@ def prove_that_the_guard_catches(target: Target) -> None:
             rig = Rig(target)
             rig.shifted = name
             with rig.guarding():
-                rig.run("forward", plain, behind=behind, away=0, channels_last=False, threads=1)
+                rig.run(
+                    "forward", plain, behind=behind, away=0, channels_last=False, threads=1, activation="relu"
+                )
 
         return action
 
-    for name in ("", "source", "second", "bias", "result", "table", "workspace"):
+    for name in ("", "source", "second", "bias", "result", "residual", "table", "workspace"):
         for behind in (False, True):
             if name == "table" and behind:
                 continue  # Its last word need not be read: an empty list may end it.
@@ -139,11 +159,20 @@ def prove_that_the_guard_catches(target: Target) -> None:
 def check(rig: Rig, chosen: Case, dtype: torch.dtype, away: int, threads: int) -> None:
     """All passes of one case, flush with the page before and with the page behind."""
     operands = resolved(chosen.operands(dtype))
-    for which in PASSES if dtype is not torch.uint8 else PASSES[:1]:
-        print(f"{which} {dtype}, {away} away, {threads} threads: {chosen}", flush=True)
+    passes = [(which, "") for which in (PASSES if dtype is not torch.uint8 else PASSES[:1])]
+    if dtype in (torch.float32, torch.bfloat16):
+        passes.append(("forward", "relu"))
+    for which, activation in passes:
+        print(f"{which} {activation} {dtype}, {away} away, {threads} threads: {chosen}", flush=True)
         first, second = (
             rig.run(
-                which, operands, behind=behind, away=away, channels_last=chosen.channels_last, threads=threads
+                which,
+                operands,
+                behind=behind,
+                away=away,
+                channels_last=chosen.channels_last,
+                threads=threads,
+                activation=activation,
             )
             for behind in (False, True)
         )

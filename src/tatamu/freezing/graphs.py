@@ -33,6 +33,7 @@ _ADDITIONS = (operator.add, operator.iadd, torch.add)
 _ADDITION_METHODS = ("add", "add_")
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
 """Modules that do nothing in eval mode."""
+_PURE_FUNCTIONS = (torch.cat, _functional.max_pool2d, _functional.avg_pool2d, _functional.interpolate)
 _PURE = (Conv2d, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, *_NOTHING)
 """Modules that write to none of their operands."""
 
@@ -236,7 +237,7 @@ class _Chain:
             return not isinstance(module, _PURE)
         if node.op in ("placeholder", "get_attr", "output"):
             return False
-        if node.op == "call_function" and node.target in _ADDITIONS:
+        if node.op == "call_function" and node.target in (*_ADDITIONS, *_PURE_FUNCTIONS):
             return node.target is operator.iadd
         return True
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-
-import torch
 from torch import nn
-from torch.fx import Graph, GraphModule, Tracer
+from torch.fx import Graph, GraphModule
 from torch.nn import Module
 
 from tatamu.freezing.graphs import fuse_graph
-from tatamu.freezing.hooks import has_hooks
+from tatamu.freezing.tracing import is_whole, trace, untraceable
 from tatamu.fused import FusedConv2d
 from tatamu.nn import Conv2d
 
@@ -54,11 +51,11 @@ class _Work:
             unseen = "" if isinstance(module, FusedConv2d) else "; torch.fx does not see what follows it"
             self.report.append(f"{path or 'the model'}: {described(module)}{unseen}")
             return module
-        reason = _unfit(module)
+        reason = untraceable(module)
         if not reason:
             trial = _copied(module, {})
             try:
-                graph = _traced(trial)
+                graph = trace(trial)
             except Exception as error:  # noqa: BLE001  # The model's own code, on what are no tensors.
                 reason = f"torch.fx cannot trace it ({str(error).split(chr(10))[0]})"
             else:
@@ -95,7 +92,9 @@ class _Work:
             return module
         made = GraphModule(trial, graph, type(module).__name__)
         for name, value in vars(module).items():
-            if not name.startswith("_") and not hasattr(made, name):
+            if "hook" in name:
+                made.__dict__[name] = value.copy() if isinstance(value, dict) else value
+            elif not name.startswith("_") and not hasattr(made, name):
                 setattr(made, name, value)
         for part in made.modules():
             if type(part) is Module:  # GraphModule's own, for names with dots.
@@ -108,35 +107,9 @@ def _holds_layers(module: Module) -> bool:
     return any(isinstance(it, Conv2d) for it in module.modules())
 
 
-def _unfit(module: Module) -> str:
-    """Why a part is not to be traced; empty where it may be."""
-    if has_hooks(module):
-        return "it has hooks"
-    parameters = inspect.signature(module.forward).parameters.values()
-    if any(it.kind in (it.VAR_POSITIONAL, it.VAR_KEYWORD) or it.default is not it.empty for it in parameters):
-        # torch.fx would take each for a tensor that is given.
-        return "its forward has optional arguments"
-    return ""
-
-
-def _traced(module: Module) -> Graph:
-    class LayerTracer(Tracer):
-        def is_leaf_module(self, m: Module, _: str) -> bool:
-            return _is_whole(m)
-
-    return LayerTracer().trace(module)
-
-
-def _is_whole(module: Module) -> bool:
-    """Whether a part stands in the graph as it is; of others, what their forward methods do."""
-    if isinstance(module, Conv2d | torch.jit.ScriptModule) or has_hooks(module):
-        return True
-    return type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Sequential)
-
-
 def _shallow(module: Module) -> Module:
     """Another module of the same parts, parameters, buffers and attributes."""
-    made = module.__class__.__new__(module.__class__)
+    made: Module = object.__new__(type(module))
     made.__dict__ = {
         name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()
     }
@@ -149,7 +122,7 @@ def _copied(module: Module, copies: dict[int, Module]) -> Module:
         copies[id(module)] = made = _shallow(module)
         for name, child in made._modules.items():
             if child is not None and (
-                not _is_whole(child) or isinstance(child, nn.ModuleList | nn.ModuleDict)
+                not is_whole(child) or isinstance(child, nn.ModuleList | nn.ModuleDict)
             ):
                 made._modules[name] = _copied(child, copies)
     return copies[id(module)]
