@@ -99,9 +99,9 @@ def _lies_in_memory(weight: Tensor) -> bool:
     return plain and weight.device.type == "cpu" and weight.layout is torch.strided
 
 
-def _ready(call: Call, result: Tensor) -> Pass:
+def _ready(call: Call, result: Tensor, *, promised: bool = False) -> Pass:
     """The pass that makes results like this one, whose memory is let go."""
-    run, again = call.run, reuse.reusing(call, host())
+    run, again = call.run, reuse.reusing(call, host(), promised=promised)
     run_again = None if again is None else again.run
     large = result.nbytes >= LARGE_RESULT
     # Nothing makes a tensor sooner than the pattern of sizes, strides and dtype that it is to have.
@@ -125,12 +125,18 @@ def _ready(call: Call, result: Tensor) -> Pass:
 
 
 def _prepare(
-    key: object, size: Sequence[int], like: Tensor, channels_last: bool, lower: Callable[[Operand], Lowered]
+    key: object,
+    size: Sequence[int],
+    like: Tensor,
+    channels_last: bool,
+    lower: Callable[[Operand], Lowered],
+    *,
+    promised: bool = False,
 ) -> Pass:
     """Make ready for these sizes and strides what later calls find."""
     result = torch.empty(size, dtype=like.dtype, device="cpu", memory_format=memory_format(channels_last))
     operand = _operand(result) if result.dim() == 4 else Operand((0, 1, 0, 0))
-    prepared = _ready(Call(lower(operand), host()), result)
+    prepared = _ready(Call(lower(operand), host()), result, promised=promised)
     if len(_prepared) >= _MOST_PREPARED:
         _prepared.clear()
     _prepared[key] = prepared
@@ -193,7 +199,8 @@ def prepare_forward(
     if found is not None:
         return found
     geometry = Geometry.of(_size(input), _size(weight), convolution)
-    return _prepare(key, geometry.output_size, input, suggest_channels_last(input, weight), lower)
+    last = suggest_channels_last(input, weight)
+    return _prepare(key, geometry.output_size, input, last, lower, promised=frozen)
 
 
 FinishedPass = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
@@ -226,13 +233,12 @@ def prepare_finished(
     lowered = lower_forward(geometry, element, host(), *operands, highest=precision.highest, frozen=frozen)
     if not takes_ending(lowered, element):
         return None
-    return _ready_to_finish(
-        Call(with_ending(lowered, element, activation, residual is not None), host()), result
-    )
+    finished = with_ending(lowered, element, activation, residual is not None)
+    return _ready_to_finish(Call(finished, host()), result, promised=frozen)
 
 
-def _ready_to_finish(call: Call, result: Tensor) -> FinishedPass:
-    run, again = call.run, reuse.reusing(call, host())
+def _ready_to_finish(call: Call, result: Tensor, *, promised: bool) -> FinishedPass:
+    run, again = call.run, reuse.reusing(call, host(), promised=promised)
     run_again = None if again is None else again.run
     large = result.nbytes >= LARGE_RESULT
     result.untyped_storage().resize_(0)

@@ -77,14 +77,14 @@ def new_result(which: str, operands: Operands, channels_last: bool) -> Tensor:
     )
 
 
-def lower(which: str, operands: Operands, result: Tensor, target: Target) -> Lowered:
-    """A pass lowered for these operands; they are `resolved`."""
+def lower(which: str, operands: Operands, result: Tensor, target: Target, *, frozen: bool = False) -> Lowered:
+    """A pass lowered for these operands; they are `resolved`. The forward pass may be of a frozen weight."""
     geometry, element = operands.geometry, element_type(operands.input.dtype)
     x, w, gy = (operand(t) for t in (operands.input, operands.weight, operands.grad_output))
     match which:
         case "forward":
             step = None if operands.bias is None else operands.bias.stride(0)
-            return lower_forward(geometry, element, target, x, w, step, operand(result))
+            return lower_forward(geometry, element, target, x, w, step, operand(result), frozen=frozen)
         case "grad_input":
             return lower_grad_input(geometry, element, target, gy, w, operand(result))
         case "grad_weight":

@@ -91,11 +91,11 @@ class Rig:
     ) -> Tensor:
         """One pass with every buffer `away` elements from a forbidden page; its result, copied out.
 
-        An activation comes with a residual before it: the same numbers for the same operands.
+        An activation comes with a residual before it, and with a frozen weight.
         """
         self.behind = behind
         result = new_result(which, operands, channels_last)
-        lowered = lower(which, operands, result, self.target)
+        lowered = lower(which, operands, result, self.target, frozen=bool(activation))
         added = 0
         if activation:
             lowered = with_ending(lowered, element_type(operands.input.dtype), activation, residual=True)

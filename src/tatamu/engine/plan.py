@@ -34,6 +34,8 @@ _NEAR_BYTES_A_CYCLE = 32
 _FAR_BYTES_A_CYCLE = 4
 _PACK_CYCLES = 0.7
 """Of a weight that is turned and packed."""
+_READ_CYCLES = 0.3
+"""Of a weight that was packed before, from the cache that all cores share."""
 _LIST_CYCLES = 1
 """Of an address that is listed."""
 _MOST_PIXELS = 1024
@@ -247,8 +249,13 @@ def plan_interleaved(
     most_vectors: int,
     element: ElementType,
     target: Target,
+    *,
+    packs: bool = True,
 ) -> InterleavedPlan:
-    """The plan of the interleaved kernel, for one job of ``pixels`` results of ``m`` channels."""
+    """The plan of the interleaved kernel, for one job of ``pixels`` results of ``m`` channels.
+
+    Each task packs the weights it needs, unless ``packs`` is False.
+    """
     item = element.compute_bytes
     lanes = target.lanes(item)
     registers = -(-m // lanes)
@@ -273,7 +280,7 @@ def plan_interleaved(
         """Of one result, in a task of so many."""
         tasks = groups * -(-pixels // pixel_block) * -(-m // m_block)
         multiplying = -(-pixel_block // rows) * rows * m_block // lanes * products
-        packing = _PACK_CYCLES * products * m_block
+        packing = (_PACK_CYCLES if packs else _READ_CYCLES) * products * m_block
         listing = _LIST_CYCLES * pixel_block * taps
         return (multiplying + packing + listing) * waiting(tasks) / (pixel_block * m_block)
 

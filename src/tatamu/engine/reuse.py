@@ -172,10 +172,13 @@ class ReusingCall:
             return None
 
 
-def reusing(call: Call, target: Target) -> ReusingCall | None:
-    """The call with packed weights that are used again; None where it packs none, or few."""
+def reusing(call: Call, target: Target, *, promised: bool = False) -> ReusingCall | None:
+    """The call with packed weights that are used again; None where it packs none, or few.
+
+    Few are kept too where it is ``promised`` that they stay as they are.
+    """
     packing = call.lowered.packing
-    if packing is None or packing.weight_bytes < _WORTH_KEEPING:
+    if packing is None or (packing.weight_bytes < _WORTH_KEEPING and not promised):
         return None
     return ReusingCall(call, packing, target)
 

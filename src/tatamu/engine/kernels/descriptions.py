@@ -61,11 +61,13 @@ class InterleavedKernel:
     element: ElementType
     rows: int
     vectors: int
+    packs_before: bool = False
+    """Whether weights are packed before the tasks begin, and may outlive the call; else by each task."""
     ending: Ending | None = None
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, ending, target."""
-        tile = f"{self.rows}x{self.vectors}{suffix(self.ending)}"
+        tile = f"{self.rows}x{self.vectors}{'_packed' if self.packs_before else ''}{suffix(self.ending)}"
         return f"{self.element.name}_interleaved_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:

@@ -30,16 +30,46 @@ _ADDRESSES = 8
 def build(kernel: InterleavedKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     module = module_for(target, kernel.ending)
-    define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
+    numbers = Numbers(kernel.element, target)
+    pack = define_pack_columns(module, numbers)
+    before = _pack_task(numbers, pack) if kernel.packs_before else None
+    define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack), before)
     return module
 
 
-def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers) -> Task:
+def _panel(job: Job, numbers: Numbers, shared: Pointer, group: Int, m: Int, c0: Int, vectors: Int) -> Pointer:
+    """Where the panel of a tile of result channels lies among those that are packed before."""
+    lanes = numbers.lanes
+    of_group = (job[Word.M] + (lanes - 1)) // lanes * lanes
+    before = (group * of_group + m) * job[Word.CHANNELS] + c0 * vectors * lanes
+    return shared.of(numbers.computed) + before * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+
+
+def _pack_task(numbers: Numbers, pack: ir.Function) -> Task:
+    """Each task packs the weights of a tile of result channels."""
+
+    def task(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
+        channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
+        width = job[Word.VECTORS] * numbers.lanes
+        tiles = (job[Word.M] + width - 1) // width
+        group, m = task // tiles, task % tiles * width
+        weight = arguments.second.of(numbers.stored) + group * job[Word.WEIGHT_G]
+        vectors = ((job[Word.M] - m).minimum(width) + (numbers.lanes - 1)) // numbers.lanes
+        with code.loop(0, channels, channel_block) as c0:
+            panel = _panel(job, numbers, shared, group, m, c0, vectors)
+            present = (channels - c0).minimum(channel_block)
+            code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
+
+    return task
+
+
+def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, pack: ir.Function) -> Task:
     list_sources = _define_list_sources(module, numbers)
     multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
-    pack = define_pack_columns(module, numbers)
 
-    def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
+    def task(
+        code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
         at = _Place.of(job, task)
         source = arguments.source.of(numbers.stored) + at.group * job[Word.SOURCE_G]
         target = arguments.target.of(numbers.stored) + (at.group * job[Word.TARGET_G] + job[Word.TARGET_BASE])
@@ -55,12 +85,15 @@ def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers) -> Tas
             across = (at.m_end - m).minimum(width)
             vectors = (across + (numbers.lanes - 1)) // numbers.lanes
             present = (channels - c0).minimum(channel_block)
-            code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
+            if kernel.packs_before:
+                panel = _panel(job, numbers, shared, at.group, m, c0, vectors)
+            else:
+                code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
             for v, microkernel in enumerate(multiply, 1):
                 with code.when(vectors.equals(v)):
                     of_channels = biases + (m - at.m0)
                     code.call(
-                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels
+                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels, panel
                     )  # fmt: skip
 
     return task
@@ -85,17 +118,16 @@ def _define_multiply(
     """Tiles of ``vectors`` registers of result channels, for all pixels of a task.
 
     Arguments: job, scratch, first channel, channels, pixels, first result channel, result channels,
-    biases (from that channel on).
+    biases (from that channel on), panel.
     """
-    code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 2 + [I64] * 5 + [POINTER])
+    code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 2 + [I64] * 5 + [POINTER] * 2)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     scratch, biases = code.pointer(1, I8), code.pointer(7, numbers.computed)
     c0, channels, pixels, m, across = (code.argument(n) for n in range(2, 7))
-    addresses, results, panel, tiles = (
-        scratch.moved_bytes(job[word])
-        for word in (Word.ADDRESSES_AT, Word.RESULTS_AT, Word.PANEL_AT, Word.TILES_AT)
+    addresses, results, tiles = (
+        scratch.moved_bytes(job[word]) for word in (Word.ADDRESSES_AT, Word.RESULTS_AT, Word.TILES_AT)
     )
-    panel = panel.of(numbers.computed)
+    panel = code.pointer(8, numbers.computed)
     taps, pitch = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS], job[Word.ADDRESSES]
     taps_at_once, channels_at_once = job[Word.TAPS_A_STRETCH], job[Word.CHANNELS_A_STRETCH]
     width = vectors * numbers.lanes

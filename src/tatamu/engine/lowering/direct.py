@@ -35,6 +35,8 @@ def lower_forward(
     weight: Operand,
     bias_stride: int | None,
     result: Operand,
+    *,
+    frozen: bool = False,
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
     geometry = flattened(geometry, source, result)
@@ -63,8 +65,9 @@ def lower_forward(
         result.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
     return _lower_direct(
-        geometry, element, target, side, jobs, geometry.rows.size, RowMode[mode.upper()], weight, interleaved
-    )
+        geometry, element, target, side, jobs, geometry.rows.size, RowMode[mode.upper()], weight, interleaved,
+        frozen=frozen,
+    )  # fmt: skip
 
 
 def lower_grad_input(
@@ -139,9 +142,13 @@ def _lower_direct(
     mode: RowMode,
     weight: Operand,
     interleaved: tuple[bool, bool],
+    *,
+    frozen: bool = False,
 ) -> Lowered:
     if channels_last.suits(element, target, side, taps_of_jobs, mode, interleaved):
-        return channels_last.lower(geometry, element, target, side, taps_of_jobs, height, weight)
+        return channels_last.lower(
+            geometry, element, target, side, taps_of_jobs, height, weight, frozen=frozen
+        )
     parts = element.parts
     channels, m = side.channels * parts, side.m * parts
     _, _, result_h, result_w = scalars(side.target, parts)

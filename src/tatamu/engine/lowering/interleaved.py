@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from tatamu.engine.kernels.descriptions import InterleavedKernel
 from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
-from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.plan import InterleavedPlan, plan_interleaved, tiles
 from tatamu.engine.spec import ElementType
@@ -42,10 +44,13 @@ def lower(
     jobs: list[tuple[Rows, AxisTaps]],
     height: int,
     weight: Operand,
+    *,
+    frozen: bool,
 ) -> Lowered:
-    """The pass; its arguments are those of the direct kernel."""
+    """The pass; its arguments are those of the direct kernel. ``frozen`` weights are packed beforehand."""
     rows = max(tiles(target))
-    kernel = InterleavedKernel(element, rows, tiles(target)[rows])
+    packs_before = frozen and len(jobs) == 1 and weight.is_dense(geometry.weight_size)
+    kernel = InterleavedKernel(element, rows, tiles(target)[rows], packs_before)
     table = Table(len(jobs))
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, 1),
@@ -60,14 +65,16 @@ def lower(
         Word.WEIGHT_M: side.weight_m,
         Word.WEIGHT_C: side.weight_c,
     }
-    first_task = operations = scratch = 0
+    first_task = operations = scratch = shared = pack_tasks = 0
+    packing = None
     most, reason = 0, ""
     for number, (down, across) in enumerate(jobs):
         channels, columns, places = _joined(geometry, side, down, across, weight)
         pixels = geometry.batch * down.grid * across.grid
         plan = plan_interleaved(
-            pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target
-        )
+            pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target,
+            packs=not packs_before,
+        )  # fmt: skip
         if pixels > most:
             most, reason = pixels, plan.reason
         blocks, m_blocks = -(-pixels // plan.pixel_block), -(-side.m // plan.m_block)
@@ -101,13 +108,36 @@ def lower(
             Word.TARGET_H: target_h * down.step,
             Word.TARGET_W: target_w * across.step,
         })  # fmt: skip
+        if packs_before:
+            lanes = target.lanes(element.compute_bytes)
+            shared = (
+                geometry.groups * -(-side.m // lanes) * lanes * channels * len(places) * element.item_bytes
+            )
+            pack_tasks = geometry.groups * -(-side.m // (plan.vectors * lanes))
+            packing = _packing(geometry, element, target, side, plan, channels, places)
         first_task += tasks
         scratch = max(scratch, scratch_of_job)
         operations += pixels * geometry.groups * side.m * channels * len(places)
     table.set_header(
-        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
-    )
-    return Lowered(kernel, table.words, 0, scratch, operations, reason)
+        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=aligned(shared),
+        SCRATCH=scratch, PACK_TASKS=pack_tasks,
+    )  # fmt: skip
+    return Lowered(kernel, table.words, aligned(shared), scratch, operations, reason, packing)
+
+
+def _packing(
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    side: Side,
+    plan: InterleavedPlan,
+    channels: int,
+    places: list[int],
+) -> Packing:
+    """All that the pack tasks of `kernels.interleaved` read besides the weight."""
+    of_weight = side.weight_g, side.weight_m, side.weight_c, tuple(places)
+    how = element, geometry.groups, side.m, channels, plan.vectors, plan.channel_block
+    return Packing(("interleaved", target, how, of_weight), prod(geometry.weight_size) * element.item_bytes)
 
 
 def _joined(

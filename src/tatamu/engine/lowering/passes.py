@@ -74,7 +74,7 @@ def lower_forward(
         ),
         ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
-        ("direct", lambda: direct.lower_forward(*operands)),
+        ("direct", lambda: direct.lower_forward(*operands, frozen=frozen)),
     )
 
 
