@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 
 from benchmarks import latency
+from benchmarks.libraries import FROZEN, LIBRARIES, OURS
 from benchmarks.measure import Timing
 from benchmarks.memory import LIMIT
 from benchmarks.models.__main__ import Made, ratio
@@ -52,8 +53,10 @@ def layers(rows: Sequence[Row]) -> list[Bar]:
         last = [it for it in chosen if it.layout == "channels_last"]
         name = f"forward, batch {batch}"
         found += _mean(f"{name}, NCHW, vs torch's default call", planar, _vs_torch, bar)
-        best = _vs_best_peer(chosen)
-        found += _mean(f"{name}, NCHW, not frozen, vs the best peer", planar, best, MEAN_BEST_PEER)
+        frozen = [it for it in planar if FROZEN in it.by]
+        best = _vs_best_peer(chosen, FROZEN)
+        found += _mean(f"{name}, NCHW, frozen, vs the best peer", frozen, best, MEAN_BEST_PEER)
+        found += _worst_frozen(f"{name}, worst layer, frozen, vs constant weights", frozen)
         found += _mean(f"{name}, channels_last, vs torch channels_last", last, _vs_torch, MEAN_CHANNELS_LAST)
         found += _worst(f"{name}, worst layer", chosen)
     for direction, bar in MEAN_GRADIENT.items():
@@ -121,14 +124,14 @@ def _vs_torch(row: Row) -> float:
     return row.ratio("torch")
 
 
-def _vs_best_peer(rows: Iterable[Row]) -> Callable[[Row], float]:
-    """The fastest of every peer in every memory format against tatamu in the row's."""
+def _vs_best_peer(rows: Iterable[Row], ours: str = "tatamu") -> Callable[[Row], float]:
+    """The fastest of every peer in every memory format against tatamu, or its frozen layer, in the row's."""
     best: dict[object, float] = {}
     for row in rows:
         for name, it in row.by.items():
-            if name != "tatamu":
+            if name not in OURS:
                 best[row.case] = min(it.timing.median, best.get(row.case, it.timing.median))
-    return lambda row: best[row.case] / row.by["tatamu"].timing.median
+    return lambda row: best[row.case] / row.by[ours].timing.median
 
 
 def _mean(what: str, rows: Sequence[Row], value: Callable[[Row], float], bar: float) -> list[Bar]:
@@ -142,3 +145,14 @@ def _worst(what: str, rows: Sequence[Row]) -> list[Bar]:
         return []
     worst = min(rows, key=_vs_torch)
     return [Bar(f"{what}, vs torch", _vs_torch(worst), WORST, of=f"{worst.case.layer} {worst.layout}")]
+
+
+def _worst_frozen(what: str, rows: Iterable[Row]) -> list[Bar]:
+    """Frozen layers against the faster of those peers that hold weights constant too."""
+    found: list[tuple[float, str]] = []
+    for row in rows:
+        peers = [name for name in row.by if name not in OURS and LIBRARIES[name].constant_weights]
+        if peers:
+            theirs = min(row.by[name].timing.median for name in peers)
+            found.append((theirs / row.by[FROZEN].timing.median, f"{row.case.layer} {row.layout}"))
+    return [Bar(what, figure, WORST, of=of) for figure, of in [min(found)]] if found else []

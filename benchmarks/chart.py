@@ -11,7 +11,7 @@ from benchmarks.machine import described, peak, version
 from benchmarks.results import Measured
 
 _INCHES_PER_BAR = 0.13
-_COLOURS = ("#c2410c", "#334155", "#64748b", "#0891b2", "#65a30d")  # tatamu first.
+_COLOURS = ("#c2410c", "#f59e0b", "#334155", "#64748b", "#0891b2", "#65a30d")  # tatamu first.
 
 
 def draw(path: Path, measured: Sequence[Measured], threads: int) -> None:

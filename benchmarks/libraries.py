@@ -1,8 +1,8 @@
 """Who computes: tatamu, and what a user could take instead.
 
 Each library gets tensors in the memory formats that it takes, and what it holds constant it prepares before
-it is timed. ONNX Runtime and OpenVINO hold the weights constant (`constant_weights`): they
-transform them once, which tatamu and torch, called as here, must do at every call.
+it is timed. ONNX Runtime, OpenVINO and tatamu's frozen layers hold the weights constant (`constant_weights`):
+they transform them once, which tatamu and torch, called as here, must do at every call.
 """
 
 from __future__ import annotations
@@ -59,12 +59,31 @@ def _tatamu(case: Case, x: Tensor, w: Tensor, gy: Tensor) -> Call:
     return prepare(case, tatamu.conv2d, x, w, gy)
 
 
+def _frozen(case: Case, x: Tensor, w: Tensor, _: Tensor) -> Call:
+    it = case.layer
+    layer = tatamu.Conv2d(
+        it.in_channels, it.out_channels, it.kernel, it.stride, it.padding, it.dilation, it.groups, bias=False
+    )
+    layer.weight = torch.nn.Parameter(w, requires_grad=False)
+    tatamu.freeze(layer.eval())
+
+    def forward() -> Tensor:
+        with torch.no_grad():
+            return layer(x)
+
+    return forward
+
+
 def _torch(case: Case, x: Tensor, w: Tensor, gy: Tensor) -> Call:
     return prepare(case, torch.nn.functional.conv2d, x, w, gy)
 
 
+FROZEN = "tatamu frozen"
+OURS = ("tatamu", FROZEN)
+
 LIBRARIES = {
     "tatamu": Library(_tatamu, "tatamu"),
+    FROZEN: Library(_frozen, "tatamu", passes=("forward",), constant_weights=True),
     "torch": Library(_torch, "torch"),
     "torch.compile": Library(runtimes.torch_compile, "torch", passes=("forward",)),
     "onnxruntime": Library(
@@ -89,6 +108,7 @@ LIBRARIES = {
 """By the name that a table has for it."""
 
 PEERS = tuple(name for name in LIBRARIES if name != "tatamu")
+"""What can be measured beside tatamu, its own frozen layers among them."""
 
 
 def installed(peers: Iterable[str]) -> tuple[list[str], list[str]]:

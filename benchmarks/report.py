@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.case import Case
-from benchmarks.libraries import LIBRARIES
+from benchmarks.libraries import LIBRARIES, OURS
 from benchmarks.measure import Timing
 from benchmarks.results import Measured
 
@@ -104,7 +104,7 @@ def _kind(row: Row, peer: str) -> tuple[str, str, str, str, str]:
 
 
 def _cells(row: Row, libraries: Sequence[str]) -> list[str]:
-    peers = [name for name in row.by if name != "tatamu"]
+    peers = [name for name in row.by if name not in OURS]
     return [
         str(row.case.layer),
         "NHWC" if row.layout == "channels_last" else row.layout,

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
+from benchmarks.libraries import FROZEN
 from benchmarks.machine import described
 from benchmarks.measure import Timing, measure
 from benchmarks.models.networks import MODELS, SIZE, SIZES, build
-from benchmarks.models.step import FROZEN, PEERS, STEPS, WrongModelError, judged, makers, verify
+from benchmarks.models.step import PEERS, STEPS, WrongModelError, judged, makers, verify
 from benchmarks.report import STYLE, console
 
 SEED = 0

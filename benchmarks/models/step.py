@@ -13,14 +13,13 @@ from torch import Tensor, nn
 
 import tatamu
 from benchmarks.case import LAYOUTS
+from benchmarks.libraries import FROZEN
 from benchmarks.models.networks import with_tatamu
 from benchmarks.runtimes import openvino_options
 
 STEPS = ("inference", "training")
 PEERS = ("torch.compile", "openvino")
 """Beside eager torch. torch.compile holds weights constant in inference ("freezing"), as OpenVINO does."""
-FROZEN = "tatamu frozen"
-"""tatamu's model after `tatamu.freeze`: what the bars of inference are about."""
 RATE = 1e-6
 """So small that the model is the same one after any number of steps."""
 LIMITS = {"inference": 1e-3, "training": 0.1}

@@ -35,21 +35,25 @@ def test_layers_are_compared_like_with_like() -> None:
                 (FIRST, "NCHW", "tatamu"): 1.0,
                 (FIRST, "NCHW", "torch"): 4.0,
                 (FIRST, "NCHW", "openvino"): 1.5,
+                (FIRST, "NCHW", "tatamu frozen"): 0.5,
                 (FIRST, "channels_last", "tatamu"): 2.0,
+                (FIRST, "channels_last", "tatamu frozen"): 0.1,
                 (FIRST, "channels_last", "torch"): 1.0,
                 (SECOND, "NCHW", "tatamu"): 1.0,
                 (SECOND, "NCHW", "torch"): 1.0,
+                (SECOND, "NCHW", "tatamu frozen"): 0.5,
             }
         )
     )
     assert [(it.figure, it.reached) for it in found] == [
         (pytest.approx(2.0), True),  # √(4 · 1), at least 1.8.
-        (pytest.approx(1.0), False),  # The best peer of the first layer is torch in channels_last, 1.0.
+        (pytest.approx(2.0), True),  # The best peer of the first layer is torch in channels_last, 1.0.
+        (3.0, True),  # OpenVINO's 1.5; torch's weights are not constant.
         (0.5, False),
         (0.5, False),
         (1e-6, True),
     ]
-    assert found[3].of == "3×3 4→4 @8 channels_last"
+    assert found[4].of == "3×3 4→4 @8 channels_last"
 
 
 def test_gradients_have_bars_of_their_own() -> None:
@@ -81,7 +85,8 @@ def test_models_are_compared_in_the_better_layout_of_each() -> None:
         return Made("unet", "inference", 1, library, layout, Timing(seconds, 0, 1), 1e-6)
 
     several = [
-        *(made("tatamu", "NCHW", 2.0), made("tatamu", "channels_last", 1.0)),
+        *(made("tatamu frozen", "NCHW", 2.0), made("tatamu frozen", "channels_last", 1.0)),
+        made("tatamu", "NCHW", 0.1),
         *(made("torch", "NCHW", 2.5), made("torch", "channels_last", 4.0), made("openvino", "NCHW", 0.5)),
     ]
     (bar,) = bars.models([several])

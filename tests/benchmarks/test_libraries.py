@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.case import PASSES, Case, operands
 from benchmarks.layer import Layer
-from benchmarks.libraries import LIBRARIES, PEERS, asked, contenders
+from benchmarks.libraries import FROZEN, LIBRARIES, PEERS, asked, contenders
 from benchmarks.verify import expected, verify
 
 LAYERS = [
@@ -27,6 +27,17 @@ def test_runtimes_compute_the_layer(name: str, it: Layer) -> None:
     (contender,) = (one for one in contenders(case, given, [name]) if one.library == name)
     assert contender.layout == "NCHW"
     assert verify(case, contender, expected(case, given)) < 1e-5
+
+
+@pytest.mark.parametrize("it", LAYERS, ids=lambda it: it.name)
+def test_frozen_layers_compute_the_layer(it: Layer) -> None:
+    case = Case(it, 3, "forward")
+    given = operands(case, seed=4)
+    both = [one for one in contenders(case, given, [FROZEN]) if one.library == FROZEN]
+    assert [one.layout for one in both] == ["NCHW", "channels_last"]
+    for one in both:
+        for _ in range(2):
+            assert verify(case, one, expected(case, given)) < 1e-5
 
 
 @pytest.mark.parametrize("direction", PASSES)
