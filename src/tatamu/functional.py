@@ -19,6 +19,7 @@ __all__ = ["conv2d", "convolution"]
 
 _is_compiling = torch.compiler.is_dynamo_compiling
 _is_autocast = torch.is_autocast_enabled
+_rounding = precision.rounding
 _frozen, _seems_frozen = reuse.frozen, launch.seems_frozen
 _tensor_keys, _thread_keys = eager.tensor_keys, eager.thread_keys
 
@@ -146,7 +147,7 @@ def _plain(
             input.shape, input.stride(), input.dtype, _tensor_keys(input).raw_repr(),
             weight.shape, weight.stride(), weight.dtype, _tensor_keys(weight).raw_repr(),
             None if bias is None else (bias.shape, bias.stride(), bias.dtype, _tensor_keys(bias).raw_repr()),
-            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(), precision.highest,
+            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(), _rounding(),
             _seems_frozen(weight) if _frozen else False,
         )  # fmt: skip
         found = _found.get(key)
