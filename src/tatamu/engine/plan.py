@@ -66,6 +66,8 @@ class Work:
     """Source columns from the first tap to the last, less one; None where rows cannot be gapped."""
     images_follow: bool
     """Whether the results of an image are a constant step apart, so that images can be taken together."""
+    gathered: int = 1
+    """Channels of the source that are gathered into one: two where they are multiplied in pairs."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _cuts(
         across, rest = divmod(-(-pixels // lanes), vectors)
         steps = across * _step_cycles(rows, vectors) + (_step_cycles(rows, rest) if rest else 0)
         copies_a_row = -(-(work.grid_w + extra) // lanes) * (1 if work.stride_w == 1 else 2)
-        row_cycles = _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
+        row_cycles = work.gathered * _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
         packing = parts * copies * images * slots * row_cycles
         cycles = (packing + panels * taps * steps + weight_cycles) * waiting(tasks) * blocks
         return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)

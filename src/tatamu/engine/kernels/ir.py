@@ -21,6 +21,16 @@ from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
+
+
+class _BrainFloatType(ir.Type):  # type: ignore[misc]  # llvmlite is not typed.
+    """bf16, which llvmlite has no name for; only instructions that take it see it."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
+BF16 = _BrainFloatType()
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
@@ -320,6 +330,12 @@ class Code:
         return self.builder.call(
             self._intrinsic(f"llvm.fma.{mangled(a.type)}", a.type, [a.type] * 3), [a, b, c]
         )
+
+    def add_pairs_of_products(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """``c`` plus both products of the pairs of bf16 in each lane of ``a`` and ``b``, of 512 bits."""
+        pairs = ir.VectorType(BF16, 2 * c.type.count)
+        product = self._intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", c.type, [c.type, pairs, pairs])
+        return self.builder.call(product, [c, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The sum of two values of one type."""
