@@ -10,6 +10,7 @@ import pytest
 
 from engine.cases import Arrangement, Case, Integers, axis
 from tatamu.engine.lowering import planar, winograd
+from tatamu.engine.target import Target
 from tatamu.geometry import PADDING_MODES, Axis, Geometry
 
 
@@ -19,6 +20,7 @@ def forced() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planar, "direct_cycles", lambda *_: math.inf)
         patch.setattr(winograd, "why_not", lambda *_: "another technique is wanted")
+        patch.setattr(Target, "multiplies_pairs", lambda *_: False)
         yield
 
 

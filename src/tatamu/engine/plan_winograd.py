@@ -68,7 +68,8 @@ def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> W
     best = min(plans(work, element, target), key=lambda plan: plan.cycles, default=None)
     if best is None:
         return no_filter(work)
-    direct = direct_cycles(work, target.lanes(element.compute_bytes))
+    products_a_lane = 2 if target.multiplies_pairs(element) else 1
+    direct = direct_cycles(work, target.lanes(element.compute_bytes) * products_a_lane)
     return best if best.cycles < direct else dearer(best.cycles, direct)
 
 

@@ -50,11 +50,11 @@ def test_a_fork_while_another_thread_compiles(tmp_path: Path) -> None:
         import torch
         import tatamu
         from tatamu.engine.runtime import jit
-        begun, emit = threading.Event(), jit.emit_object
-        def emit_object(*what):
+        begun, emit = threading.Event(), jit.emit_objects
+        def emit_objects(*what):
             begun.set()
             return emit(*what)
-        jit.emit_object = emit_object
+        jit.emit_objects = emit_objects
         layer, x = tatamu.Conv2d(4, 5, 3), torch.randn(1, 4, 9, 9)
         compiling = threading.Thread(target=layer, args=(x,))
         compiling.start()

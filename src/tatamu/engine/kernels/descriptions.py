@@ -29,6 +29,11 @@ class DirectKernel:
     target_interleaved: bool
     packs_weights: bool
     """Whether weights are packed before they are multiplied; others are read where they lie."""
+    dots: bool = False
+    """Whether channels are multiplied in pairs; weights are then packed before all else, for all tasks.
+
+    Steps of weights that are not packed count pairs.
+    """
 
     def lanes(self, target: Target) -> int:
         """Elements of a register."""
@@ -38,7 +43,8 @@ class DirectKernel:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         layouts += "p" if self.packs_weights else ""
-        return f"{self.element.name}_direct_{self.rows}x{self.vectors}_{layouts}_{target.name}"
+        technique = "dots" if self.dots else "direct"
+        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
@@ -52,16 +58,18 @@ class InterleavedKernel:
     """What one compiled direct kernel is for where channels lie side by side, in source and result.
 
     The register tile is ``rows`` pixels by up to ``vectors`` registers of result channels. Elements are
-    computed as they are stored.
+    computed as they are stored, or multiplied in pairs of channels (``dots``).
     """
 
     element: ElementType
     rows: int
     vectors: int
+    dots: bool = False
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, target."""
-        return f"{self.element.name}_interleaved_{self.rows}x{self.vectors}_{target.name}"
+        technique = "interleaveddots" if self.dots else "interleaved"
+        return f"{self.element.name}_{technique}_{self.rows}x{self.vectors}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

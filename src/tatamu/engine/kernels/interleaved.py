@@ -17,8 +17,9 @@ from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_fo
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import ColumnTap, Word
 from tatamu.engine.kernels.microkernel import Sums
-from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.numbers import Numbers, PairNumbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.pairs import pack_task, packed_rows
 from tatamu.engine.kernels.weights import define_pack_columns
 from tatamu.engine.target import Target
 
@@ -29,16 +30,23 @@ _ADDRESSES = 8
 def build(kernel: InterleavedKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     module = module_for(target)
-    define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
+    if kernel.dots:
+        pairs = PairNumbers(kernel.element, target)
+        pack = pack_task(module, pairs, kernel.vectors * pairs.lanes, by_taps=True)
+        define_entry(module, kernel.name(target), _task(kernel, module, pairs), pack)
+    else:
+        define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
     return module
 
 
 def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers) -> Task:
     list_sources = _define_list_sources(module, numbers)
     multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
-    pack = define_pack_columns(module, numbers)
+    pack = None if kernel.dots else define_pack_columns(module, numbers)
 
-    def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
+    def task(
+        code: Code, job: Job, arguments: Arguments, packed: Pointer, scratch: Pointer, task: Int
+    ) -> None:
         at = _Place.of(job, task)
         source = arguments.source.of(numbers.stored) + at.group * job[Word.SOURCE_G]
         target = arguments.target.of(numbers.stored) + (at.group * job[Word.TARGET_G] + job[Word.TARGET_BASE])
@@ -54,12 +62,18 @@ def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers) -> Tas
             across = (at.m_end - m).minimum(width)
             vectors = (across + (numbers.lanes - 1)) // numbers.lanes
             present = (channels - c0).minimum(channel_block)
-            code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
+            if pack is None:
+                of_rows = packed_rows(job, packed.of(numbers.computed), at.group, m)
+                of_block, pitch = of_rows + c0 * vectors * numbers.lanes, channels
+            else:
+                of_block, pitch = panel, present
+                code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
             for v, microkernel in enumerate(multiply, 1):
                 with code.when(vectors.equals(v)):
                     of_channels = biases + (m - at.m0)
                     code.call(
-                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels
+                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels,
+                        of_block, pitch,
                     )  # fmt: skip
 
     return task
@@ -84,17 +98,17 @@ def _define_multiply(
     """Tiles of ``vectors`` registers of result channels, for all pixels of a task.
 
     Arguments: job, scratch, first channel, channels, pixels, first result channel, result channels,
-    biases (from that channel on).
+    biases (from that channel on), panel, channels that each of its taps has.
     """
-    code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 2 + [I64] * 5 + [POINTER])
+    arguments = [POINTER] * 2 + [I64] * 5 + [POINTER] * 2 + [I64]
+    code = define(module, f"multiply_{kernel.rows}x{vectors}", arguments)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     scratch, biases = code.pointer(1, I8), code.pointer(7, numbers.computed)
     c0, channels, pixels, m, across = (code.argument(n) for n in range(2, 7))
-    addresses, results, panel, tiles = (
-        scratch.moved_bytes(job[word])
-        for word in (Word.ADDRESSES_AT, Word.RESULTS_AT, Word.PANEL_AT, Word.TILES_AT)
+    addresses, results, tiles = (
+        scratch.moved_bytes(job[word]) for word in (Word.ADDRESSES_AT, Word.RESULTS_AT, Word.TILES_AT)
     )
-    panel = panel.of(numbers.computed)
+    panel, panel_channels = code.pointer(8, numbers.computed), code.argument(9)
     taps, pitch = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS], job[Word.ADDRESSES]
     taps_at_once, channels_at_once = job[Word.TAPS_A_STRETCH], job[Word.CHANNELS_A_STRETCH]
     width = vectors * numbers.lanes
@@ -112,7 +126,7 @@ def _define_multiply(
             with code.loop(t, t_end) as tap:
                 found = addresses.of(POINTER) + (tap * pitch + pixel)
                 lines = [Pointer(code, found.load(r), numbers.computed) + c0 for r in range(kernel.rows)]
-                of_tap = panel + tap * channels * width
+                of_tap = panel + tap * panel_channels * width
                 with code.loop(c, c_end) as k:
                     sums.add_products([line + k for line in lines], of_tap + k * width)
             first = code.both(t.equals(0), (c0 + c).equals(0))
@@ -135,11 +149,14 @@ def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present
     last = (sums.vectors - 1) * lanes
     bias = [biases.load(v * lanes, lanes) for v in range(sums.vectors)]
     mask = code.first_lanes(across - last, lanes) if numbers.target.masks else None
-    rest = code.stack(numbers.computed, lanes) if mask is None else None
+    rest = code.stack(numbers.stored, lanes) if mask is None else None
     for r in range(sums.rows):
         with code.when(code.index(r) < present):
             at = Pointer(code, results.load(r), numbers.stored) + m
-            values = [code.add(held, of_channel) for held, of_channel in zip(sums.row(r), bias, strict=True)]
+            values = [
+                numbers.narrow(code, code.add(held, of_channel))
+                for held, of_channel in zip(sums.row(r), bias, strict=True)
+            ]
             for v, value in enumerate(values[:-1]):
                 at.store(value, v * lanes)
             if rest is None:

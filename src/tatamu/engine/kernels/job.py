@@ -73,6 +73,8 @@ class Word(IntEnum):
     """1 where imaginary parts are to be read with their sign turned."""
     CHANNELS = auto()
     CHANNEL_BLOCK = auto()
+    SOURCE_CHANNELS = auto()
+    """Where `CHANNELS` are pairs of bf16: how many channels there are."""
     HEIGHT = auto()
     STRIDE_H = auto()
     STRIDE_W = auto()
@@ -196,6 +198,8 @@ class Word(IntEnum):
     """Taps of a packed panel."""
     WEIGHT_LINES = auto()
     """Along what a row of weights is read: see `WeightLines`."""
+    PANELS_AT = auto()
+    """Elements before a job's packed pairs of weights, of which a group has WEIGHT_PANEL."""
     WEIGHT_PANEL = auto()
     """Elements from one panel of transformed weights to the next."""
     WEIGHT_PRODUCT = auto()

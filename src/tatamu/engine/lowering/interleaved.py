@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tatamu.engine.kernels.descriptions import InterleavedKernel
 from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
+from tatamu.engine.lowering import dots
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.plan import InterleavedPlan, plan_interleaved, tiles
@@ -28,6 +29,8 @@ def suits(
 ) -> bool:
     """Whether the interleaved kernel computes this: elements as stored, padding by zeros, full registers."""
     as_stored = element.parts == 1 and element.bits == element.compute_bits
+    if target.multiplies_pairs(element):
+        as_stored = side.channels % 2 == 0
     lanes = target.lanes(element.compute_bytes)
     filled = -(-side.m // lanes) * lanes * 3 <= 4 * side.m
     plain = mode is RowMode.ZEROS and not any(columns.listed for _, columns in jobs)
@@ -45,7 +48,8 @@ def lower(
 ) -> Lowered:
     """The pass; its arguments are those of the direct kernel."""
     rows = max(tiles(target))
-    kernel = InterleavedKernel(element, rows, tiles(target)[rows])
+    pairs = 2 if target.multiplies_pairs(element) else 1
+    kernel = InterleavedKernel(element, rows, tiles(target)[rows], dots=pairs == 2)
     table = Table(len(jobs))
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, 1),
@@ -62,14 +66,24 @@ def lower(
     }
     first_task = operations = scratch = 0
     most, reason = 0, ""
+    lanes, packed, all_places = target.lanes(element.compute_bytes), None, []
     for number, (down, across) in enumerate(jobs):
         channels, columns, places = _joined(geometry, side, down, across, weight)
+        operations += (
+            geometry.batch * down.grid * across.grid * geometry.groups * side.m * channels * len(places)
+        )
+        channels //= pairs
         pixels = geometry.batch * down.grid * across.grid
         plan = plan_interleaved(
             pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target
         )
         if pixels > most:
             most, reason = pixels, plan.reason
+        panels_at = panels_g = 0
+        if kernel.dots:
+            packed = packed or dots.PackedPairs(geometry, side, plan.vectors * lanes, lanes)
+            panels_at, panels_g = packed.place(channels * len(places))
+            all_places.append(places)
         blocks, m_blocks = -(-pixels // plan.pixel_block), -(-side.m // plan.m_block)
         tasks = geometry.groups * blocks * m_blocks
         room, scratch_of_job = _scratch_words(kernel, target, plan, len(places), channels)
@@ -84,7 +98,10 @@ def lower(
             Word.M_BLOCKS: m_blocks,
             Word.M_BLOCK: plan.m_block,
             Word.VECTORS: plan.vectors,
+            Word.PANELS_AT: panels_at,
+            Word.WEIGHT_PANEL: panels_g,
             Word.CHANNELS: channels,
+            Word.SOURCE_CHANNELS: channels * pairs,
             Word.CHANNEL_BLOCK: plan.channel_block,
             Word.TAPS_A_STRETCH: plan.taps_a_stretch,
             Word.CHANNELS_A_STRETCH: plan.channels_a_stretch,
@@ -103,11 +120,17 @@ def lower(
         })  # fmt: skip
         first_task += tasks
         scratch = max(scratch, scratch_of_job)
-        operations += pixels * geometry.groups * side.m * channels * len(places)
     table.set_header(
-        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
+        JOBS=len(jobs),
+        TASKS=first_task,
+        GRAIN=grain(first_task, operations),
+        SHARED=packed.shared_bytes if packed else 0,
+        SCRATCH=scratch,
+        PACK_TASKS=packed.tasks if packed else 0,
     )
-    return Lowered(kernel, table.words, 0, scratch, operations, reason)
+    shared = packed.shared_bytes if packed else 0
+    packing = packed.packing((target, "interleaved", plan.vectors), weight, all_places) if packed else None
+    return Lowered(kernel, table.words, shared, scratch, operations, reason, packing)
 
 
 def _joined(
@@ -154,7 +177,7 @@ def _scratch_words(
         (Word.RESULTS_AT, addresses * _ADDRESS),
         (Word.ZEROS_AT, channels * item),
         (Word.BIAS_AT, (plan.m_block + width) * item),
-        (Word.PANEL_AT, taps * plan.channel_block * width * item),
+        (Word.PANEL_AT, 0 if kernel.dots else taps * plan.channel_block * width * item),
         (Word.TILES_AT, waiting * kernel.vectors * lanes * item),
     )
     words = {Word.ADDRESSES: addresses}

@@ -88,6 +88,8 @@ def _applies(element: ElementType, target: Target, m: int, layouts: tuple[Layout
     """Whether registers are well filled, and planes on both sides."""
     lanes = target.lanes(element.compute_bytes)
     filled = -(-m // lanes) * lanes * 3 <= 4 * m
+    if target.multiplies_pairs(element):  # Of channels that lie side by side, as they do not in planes.
+        return False
     return element.parts == 1 and filled and all(layout is Layout.PLANAR for layout in layouts)
 
 
