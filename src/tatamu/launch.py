@@ -53,7 +53,6 @@ They are not lazily negated, nor conjugated where they were not at the time.
 
 _empty_like = torch.empty_like
 _threads = torch.get_num_threads
-_frozen = reuse.frozen
 _prepared: dict[object, Pass] = {}
 
 
@@ -85,11 +84,6 @@ def thaw(weight: Tensor) -> None:
     """Find out again at each call whether a weight has changed."""
     if _lies_in_memory(weight):
         reuse.thaw(weight.data_ptr())
-
-
-def seems_frozen(weight: Tensor) -> bool:
-    """Whether there is a promise about the address: enough for a plan, which is right for any weight."""
-    return bool(_frozen) and _lies_in_memory(weight) and weight.data_ptr() in _frozen
 
 
 def _lies_in_memory(weight: Tensor) -> bool:
@@ -179,14 +173,12 @@ def prepare_forward(
     if input.numel() == 0 or weight.numel() == 0:
         return None
     stride = None if bias is None else bias.stride(0)
-    frozen = seems_frozen(weight)
-    key = ("forward", _signature(input), _signature(weight), stride, convolution, precision.highest, frozen)
+    key = ("forward", _signature(input), _signature(weight), stride, convolution, precision.highest)
 
     def lower(result: Operand) -> Lowered:
         element = _ELEMENTS[input.dtype]
         operands = _operand(input), _operand(weight), stride, result
-        highest = precision.highest
-        return lower_forward(geometry, element, host(), *operands, highest=highest, frozen=frozen)
+        return lower_forward(geometry, element, host(), *operands, highest=precision.highest)
 
     found = _prepared.get(key)
     if found is not None:
@@ -208,8 +200,7 @@ def plans(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convo
     )
     x, w, stride = _operand(input), _operand(weight), None if bias is None else bias.stride(0)
     common, highest = (geometry, _ELEMENTS[input.dtype], host()), precision.highest
-    frozen = seems_frozen(weight)
-    found = {"forward": lower_forward(*common, x, w, stride, y, highest=highest, frozen=frozen)}
+    found = {"forward": lower_forward(*common, x, w, stride, y, highest=highest)}
     if not _ELEMENTS[input.dtype].is_integer:
         found["grad_input"] = lower_grad_input(*common, y, w, gx, highest=highest)
         found["grad_weight"] = lower_grad_weight(*common, x, y, gw, highest=highest)

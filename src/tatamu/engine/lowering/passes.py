@@ -57,12 +57,8 @@ def lower_forward(
     result: Operand,
     *,
     highest: bool = False,
-    frozen: bool = False,
 ) -> Lowered:
-    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias.
-
-    The weight is ``frozen`` where the user has promised that it stays as it is.
-    """
+    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
     operands = geometry, element, target, source, weight, bias_stride, result
     fits = fully_connected.fits(geometry, element, source, weight)
     alone = depthwise.serves(geometry, element, target)
@@ -72,7 +68,7 @@ def lower_forward(
             "fully connected",
             lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
-        ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
+        ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands)),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
