@@ -39,7 +39,7 @@ FORBIDDEN = {
     "reference": {"torch"},
     "engine": {"numpy", "torch"},
     "layout": {"numpy"},
-    "precision": {"numpy", "torch"},
+    "precision": {"numpy"},
     "launch": {"numpy"},
     "autograd": {"numpy"},
     "functional": {"numpy"},

@@ -93,15 +93,25 @@ def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> W
     there, back = transforms(work.taps)
     lanes = target.lanes(element.compute_bytes)
     each = there * -(-work.channels // lanes) + back * -(-work.m // lanes)
-    if obstacle := why_direct(work, lanes, each):
+    rows, _ = register_tile(1, target.registers)
+    if obstacle := why_direct(work, lanes, each, rows[-1], _most_tiles(work, element, target)):
         return obstacle
     return min(plans(work, element, target), key=lambda plan: plan.cycles)
 
 
-def why_direct(work: WinogradWork, lanes: int, transforming: float) -> str | None:
+def _most_tiles(work: WinogradWork, element: ElementType, target: Target) -> int:
+    """Of a task."""
+    item = element.compute_bytes
+    room = tile_products(work.taps) * (work.channels + target.lanes(item)) * item
+    return max(1, min(_MOST_TILES, _MOST_SCRATCH // room))
+
+
+def why_direct(
+    work: WinogradWork, lanes: int, transforming: float, least_tiles: int, most_tiles: int
+) -> str | None:
     """Why the direct kernel is to be taken: the layer's kernel, its channels, or an image of a few pixels.
 
-    ``transforming`` is what the transforms of a tile cost.
+    ``transforming`` is what the transforms of a tile cost; a task has ``least_tiles`` to ``most_tiles``.
     """
     (r, s), (a, b) = work.taps, tile(work.taps)
     if a * b <= 1:
@@ -110,6 +120,8 @@ def why_direct(work: WinogradWork, lanes: int, transforming: float) -> str | Non
     direct = a * b * r * s * work.channels * work.m / lanes / _DIRECT_EFFICIENCY
     if multiplying + transforming >= direct:
         return f"estimated {multiplying + transforming:.0f} cycles a tile against {direct:.0f} directly"
+    if max(least_tiles, work.dilation[1]) > most_tiles:
+        return f"{work.channels} channels, dilation {work.dilation[1]}: a task's tiles would need too much memory"
     extents = [-(-size // step) for size, step in zip(work.grid, work.dilation, strict=True)]
     if all(extent < most for extent, most in zip(extents, tile(work.taps), strict=True)):
         return f"{extents[0]} x {extents[1]} results do not fill a tile"
@@ -197,9 +209,8 @@ def _plan(work: WinogradWork, element: ElementType, target: Target, *, own: bool
         tasks = blocks * split
         return shared + tasks * (multiplying * whole * each + 0.3 * traffic + transforms) * waiting(tasks)
 
-    most = min(_MOST_TILES, _MOST_SCRATCH // (products * (work.channels + lanes) * item))
     splits = [n for n in (1, 2, 4, 8) if n <= panels]
-    shapes = _shapes(work.batch, tiles_h, tiles_w, work.dilation[1], most)
+    shapes = _shapes(work.batch, tiles_h, tiles_w, work.dilation[1], _most_tiles(work, element, target))
     cost, shape, split = min((cycles(shape, split), shape, split) for shape in shapes for split in splits)
     each = -(-panels // split)
     whose = "weights transformed by each task" if own else "weights transformed beforehand"

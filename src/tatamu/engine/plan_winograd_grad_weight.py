@@ -48,7 +48,8 @@ def plan_winograd_grad_weight(
     """The plan, or why the direct kernel is to be taken."""
     lanes = target.lanes(element.compute_bytes)
     there, _ = transforms(work.taps)
-    if obstacle := why_direct(work, lanes, there * (-(-work.channels // lanes) + -(-work.m // lanes))):
+    registers = -(-work.channels // lanes) + -(-work.m // lanes)
+    if obstacle := why_direct(work, lanes, there * registers, 1, _MOST_TILES):
         return obstacle
     return grad_weight_plans(work, element, target)[0]
 

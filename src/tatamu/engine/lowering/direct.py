@@ -35,8 +35,13 @@ def lower_forward(
     weight: Operand,
     bias_stride: int | None,
     result: Operand,
+    *,
+    gathers: bool = False,
 ) -> Lowered:
-    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias.
+
+    It ``gathers`` channels_last too if told to, and then sums in the same order as for any other layout.
+    """
     geometry = flattened(geometry, source, result)
     mode = geometry.padding_mode
     m = geometry.out_channels // geometry.groups
@@ -63,7 +68,16 @@ def lower_forward(
         result.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
     return _lower_direct(
-        geometry, element, target, side, jobs, geometry.rows.size, RowMode[mode.upper()], weight, interleaved
+        geometry,
+        element,
+        target,
+        side,
+        jobs,
+        geometry.rows.size,
+        RowMode[mode.upper()],
+        weight,
+        interleaved,
+        gathers,
     )
 
 
@@ -74,8 +88,10 @@ def lower_grad_input(
     grad_output: Operand,
     weight: Operand,
     result: Operand,
+    *,
+    gathers: bool = False,
 ) -> Lowered:
-    """The gradient of the input: a convolution of grad output for each stride phase."""
+    """The gradient of the input: a convolution of grad output for each stride phase. ``gathers`` as above."""
     geometry = flattened(geometry, grad_output, result)
     mode = geometry.padding_mode
     m = geometry.in_channels // geometry.groups
@@ -103,7 +119,16 @@ def lower_grad_input(
         result.layout(geometry.input_size) is Layout.INTERLEAVED,
     )
     return _lower_direct(
-        geometry, element, target, side, jobs, geometry.rows.output, RowMode.ZEROS, weight, interleaved
+        geometry,
+        element,
+        target,
+        side,
+        jobs,
+        geometry.rows.output,
+        RowMode.ZEROS,
+        weight,
+        interleaved,
+        gathers,
     )
 
 
@@ -139,8 +164,9 @@ def _lower_direct(
     mode: RowMode,
     weight: Operand,
     interleaved: tuple[bool, bool],
+    gathers: bool,
 ) -> Lowered:
-    if channels_last.suits(element, target, side, taps_of_jobs, mode, interleaved):
+    if not gathers and channels_last.suits(element, target, side, taps_of_jobs, mode, interleaved):
         return channels_last.lower(geometry, element, target, side, taps_of_jobs, height, weight)
     parts = element.parts
     channels, m = side.channels * parts, side.m * parts

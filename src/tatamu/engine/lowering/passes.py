@@ -1,7 +1,7 @@
 """The passes: which technique computes each of them.
 
 Techniques are asked in order, and each answers with the lowered pass or says why it does not do it; the last
-of them does everything. With ``highest`` precision each result is a sum of the products of its definition.
+of them does everything, and alone sums in one order whatever the batch and the layouts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from tatamu.engine.lowering import (
     winograd_grad_weight,
 )
 from tatamu.engine.lowering.common import Lowered, Operand
-from tatamu.engine.spec import ElementType
+from tatamu.engine.spec import ElementType, Rounding
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
 
 _Technique = tuple[str, Callable[[], Lowered | str]]
 
 _HIGHEST = "precision is 'highest'"
+_REPEATABLE = "all others: sums are to be the same in any batch and layout"
 _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a register, or complex ones"
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
@@ -56,10 +57,12 @@ def lower_forward(
     bias_stride: int | None,
     result: Operand,
     *,
-    highest: bool = False,
+    rounding: Rounding = "high",
 ) -> Lowered:
     """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
     operands = geometry, element, target, source, weight, bias_stride, result
+    if rounding == "repeatable":
+        return replace(direct.lower_forward(*operands, gathers=True), passed_over=(_REPEATABLE,))
     fits = fully_connected.fits(geometry, element, source, weight)
     alone = depthwise.serves(geometry, element, target)
     return _first(
@@ -68,7 +71,10 @@ def lower_forward(
             "fully connected",
             lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
-        ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands)),
+        (
+            "winograd",
+            lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands),
+        ),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
@@ -82,10 +88,12 @@ def lower_grad_input(
     weight: Operand,
     result: Operand,
     *,
-    highest: bool = False,
+    rounding: Rounding = "high",
 ) -> Lowered:
     """The gradient of the input."""
     operands = geometry, element, target, grad_output, weight, result
+    if rounding == "repeatable":
+        return replace(direct.lower_grad_input(*operands, gathers=True), passed_over=(_REPEATABLE,))
     fits = fully_connected.gradient_fits(geometry, element, weight, result)
     alone = depthwise.serves_grad_input(geometry, element, target)
     return _first(
@@ -94,7 +102,7 @@ def lower_grad_input(
             "fully connected",
             lambda: fully_connected.lower_grad_input(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
-        ("winograd", lambda: _HIGHEST if highest else winograd.lower_grad_input(*operands)),
+        ("winograd", lambda: _HIGHEST if rounding != "high" else winograd.lower_grad_input(*operands)),
         ("phases", lambda: phases.lower_grad_input(*operands) or _NO_PHASES),
         ("planar", lambda: planar.lower_grad_input(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_grad_input(*operands)),
@@ -109,7 +117,7 @@ def lower_grad_weight(
     grad_output: Operand,
     result: Operand,
     *,
-    highest: bool = False,
+    rounding: Rounding = "high",
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
     operands = geometry, element, target, source, grad_output, result
@@ -124,7 +132,9 @@ def lower_grad_weight(
         ),
         (
             "winograd",
-            lambda: _HIGHEST if highest else few or winograd_grad_weight.lower_grad_weight(*operands),
+            lambda: (
+                _HIGHEST if rounding != "high" else few or winograd_grad_weight.lower_grad_weight(*operands)
+            ),
         ),
         ("streamed", lambda: streamed_grad_weight.lower_grad_weight(*operands) or _NOT_STREAMED),
         ("direct", lambda: grad_weight.lower_grad_weight(*operands)),
