@@ -121,7 +121,7 @@ def why_direct(
     if multiplying + transforming >= direct:
         return f"estimated {multiplying + transforming:.0f} cycles a tile against {direct:.0f} directly"
     if max(least_tiles, work.dilation[1]) > most_tiles:
-        return f"{work.channels} channels, dilation {work.dilation[1]}: a task's tiles would need too much memory"
+        return f"tiles of {work.channels} channels, dilation {work.dilation[1]}: too much memory for a task"
     extents = [-(-size // step) for size, step in zip(work.grid, work.dilation, strict=True)]
     if all(extent < most for extent, most in zip(extents, tile(work.taps), strict=True)):
         return f"{extents[0]} x {extents[1]} results do not fill a tile"
