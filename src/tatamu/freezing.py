@@ -18,8 +18,7 @@ Model = TypeVar("Model", bound=Module)
 def freeze(model: Model) -> Model:
     """Promise that the weights of a model's `Conv2d` layers stay as they are: they are packed once.
 
-    Without it every call compares a large weight with what it was, at the speed of memory. On small images
-    frozen layers may take Winograd's filters where others would not, and then round differently.
+    Without it a call compares a large weight with what it was, at the speed of memory.
 
     The promise is about the weights' memory. Whatever gives a layer other memory ends it by itself
     (``layer.weight = …``, ``layer.weight.data = …``, another dtype), and so do `thaw`, ``load_state_dict``

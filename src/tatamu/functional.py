@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from tatamu import launch, precision, validate
+from tatamu import precision, validate
 from tatamu.autograd import eager, operands, operators
-from tatamu.engine import reuse
 from tatamu.geometry import Convolution, PaddingArgument
 
 __all__ = ["conv2d", "convolution"]
@@ -21,7 +20,6 @@ _is_compiling = torch.compiler.is_dynamo_compiling
 _is_autocast = torch._C._is_any_autocast_enabled
 _rounding = precision.rounding
 _compute = eager.compute
-_frozen, _seems_frozen = reuse.frozen, launch.seems_frozen
 _tensor_keys, _thread_keys = eager.tensor_keys, eager.thread_keys
 
 _MOST_FOUND = 4096
@@ -128,7 +126,6 @@ def convolution(
             weight.shape, weight.stride(), weight.dtype, _tensor_keys(weight).raw_repr(),
             None if bias is None else (bias.shape, bias.stride(), bias.dtype, _tensor_keys(bias).raw_repr()),
             stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(), _rounding(),
-            _seems_frozen(weight) if _frozen else False,
         )  # fmt: skip
         found = _found.get(key)
     except (AttributeError, RuntimeError, TypeError):  # No tensor, one without strides, a list of arguments.

@@ -53,7 +53,6 @@ They are not lazily negated, nor conjugated where they were not at the time.
 
 _empty_like = torch.empty_like
 _threads = torch.get_num_threads
-_frozen = reuse.frozen
 _prepared: dict[object, Pass] = {}
 
 
@@ -85,11 +84,6 @@ def thaw(weight: Tensor) -> None:
     """Find out again at each call whether a weight has changed."""
     if _lies_in_memory(weight):
         reuse.thaw(weight.data_ptr())
-
-
-def seems_frozen(weight: Tensor) -> bool:
-    """Whether there is a promise about the address: enough for a plan, which is right for any weight."""
-    return bool(_frozen) and _lies_in_memory(weight) and weight.data_ptr() in _frozen
 
 
 def _lies_in_memory(weight: Tensor) -> bool:
@@ -179,7 +173,6 @@ def prepare_forward(
     if input.numel() == 0 or weight.numel() == 0:
         return None
     stride = None if bias is None else bias.stride(0)
-    frozen = seems_frozen(weight)
     key = (
         "forward",
         _signature(input),
@@ -187,14 +180,13 @@ def prepare_forward(
         stride,
         convolution,
         precision.rounding(),
-        frozen,
     )
 
     def lower(result: Operand) -> Lowered:
         element = _ELEMENTS[input.dtype]
         operands = _operand(input), _operand(weight), stride, result
         rounding = precision.rounding()
-        return lower_forward(geometry, element, host(), *operands, rounding=rounding, frozen=frozen)
+        return lower_forward(geometry, element, host(), *operands, rounding=rounding)
 
     found = _prepared.get(key)
     if found is not None:
@@ -216,8 +208,7 @@ def plans(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convo
     )
     x, w, stride = _operand(input), _operand(weight), None if bias is None else bias.stride(0)
     common, rounding = (geometry, _ELEMENTS[input.dtype], host()), precision.rounding()
-    frozen = seems_frozen(weight)
-    found = {"forward": lower_forward(*common, x, w, stride, y, rounding=rounding, frozen=frozen)}
+    found = {"forward": lower_forward(*common, x, w, stride, y, rounding=rounding)}
     if not _ELEMENTS[input.dtype].is_integer:
         found["grad_input"] = lower_grad_input(*common, y, w, gx, rounding=rounding)
         found["grad_weight"] = lower_grad_weight(*common, x, y, gw, rounding=rounding)

@@ -371,6 +371,11 @@ class Code:
         )
         self.builder.call(store, [value, target.raw, I32(scalar_bytes(target.element)), mask])
 
+    def prefetch(self, place: Pointer) -> None:
+        """Bring the line of memory at an address nearer, which is to be read soon; it need not exist."""
+        hint = self._intrinsic("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
+        self.builder.call(hint, [place.raw, I32(0), I32(2), I32(1)])
+
     def fill_zero(self, target: Pointer, count: Int) -> None:
         """Zero ``count`` elements."""
         memset = self._intrinsic("llvm.memset.p0.i64", VOID, [POINTER, I8, I64, I1])

@@ -207,6 +207,8 @@ class Word(IntEnum):
     # Winograd's tiles: how many there are, and how they lie when they are transformed.
     TILES_H = auto()
     TILES_W = auto()
+    COLUMN_STEP = auto()
+    """From one column of a tile to the next: the dilation. So many tiles begin side by side."""
     TILE_PRODUCT = auto()
     TILE_PITCH = auto()
     SUM_PRODUCT = auto()
@@ -229,6 +231,8 @@ class Word(IntEnum):
     """Addresses from the list of one tap to the next."""
     TILES_AT = auto()
     FLAGS_AT = auto()
+    WEIGHTS_AT = auto()
+    """Weights that a task transforms for itself, `CHANNEL_BLOCK` channels at a time; 0: they are shared."""
     TAPS_AT = auto()
     BYTES = auto()
     """Of each of two operands that are compared."""

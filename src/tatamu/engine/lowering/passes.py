@@ -58,12 +58,8 @@ def lower_forward(
     result: Operand,
     *,
     rounding: Rounding = "high",
-    frozen: bool = False,
 ) -> Lowered:
-    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias.
-
-    The weight is ``frozen`` where the user has promised that it stays as it is.
-    """
+    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
     operands = geometry, element, target, source, weight, bias_stride, result
     if rounding == "repeatable":
         return replace(direct.lower_forward(*operands, gathers=True), passed_over=(_REPEATABLE,))
@@ -77,7 +73,7 @@ def lower_forward(
         ),
         (
             "winograd",
-            lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands, frozen=frozen),
+            lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands),
         ),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_forward(*operands)),
