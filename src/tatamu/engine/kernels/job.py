@@ -197,7 +197,7 @@ class Word(IntEnum):
     WEIGHT_LINES = auto()
     """Along what a row of weights is read: see `WeightLines`."""
     WEIGHT_PANEL = auto()
-    """Elements from one panel of transformed weights to the next."""
+    """Elements from one panel of packed or transformed weights to the next; 0 where tasks pack their own."""
     WEIGHT_PRODUCT = auto()
     """Elements of one product of a panel of transformed weights."""
     # Winograd's tiles: how many there are, and how they lie when they are transformed.
@@ -246,6 +246,8 @@ class Word(IntEnum):
     """Elements of all tiles of a task."""
     PANEL_PITCH = auto()
     """Elements from one panel to the next."""
+    PANEL_BASE = auto()
+    """Where the panels of a job begin among the packed weights."""
     LENGTH = auto()
     """Not a word: how many there are."""
 

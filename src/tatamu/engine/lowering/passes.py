@@ -33,7 +33,7 @@ _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a re
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
 _NO_PHASES = "no stride whose phases side by side fill registers"
-_NOT_PLANAR = "pixels fill registers better than result channels, or results do not lie plane by plane"
+_NOT_PLANAR = "few products or result channels, which leave registers half empty, or no planes"
 _NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ in memory order"
 
 
