@@ -18,6 +18,8 @@ _PACK_CYCLES = 1.0
 """Of a weight that is turned and packed."""
 _NEAR_CYCLES, _FAR_CYCLES = 0.25, 0.6
 """Of a packed weight that a task reads: from L2, or where all of them do not stay there."""
+_PHASE_CYCLES = 8000
+"""Of threads that meet once more."""
 _TASK_CYCLES = 600
 """Of a task, besides a cycle for each pixel and product that it lists."""
 _BYTES_A_CYCLE = 24
@@ -54,8 +56,8 @@ class PlanarWork:
     columns: int
     """Source columns, with their padding."""
     in_place: bool
-    shares: bool
-    """Whether weights are packed before the tasks begin."""
+    may_share: bool
+    """Whether weights may be packed before the tasks begin."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,13 @@ class PlanarPlan:
     block_h: int
     m_block: int
     channel_block: int
+    shares: bool
+    """Whether weights are packed once, before the tasks begin, rather than by each task."""
     reason: str
 
 
-def shares_weights(weights: int, item: int) -> bool:
-    """Whether so many weights are packed once for all tasks, rather than by each task."""
+def may_share(weights: int, item: int) -> bool:
+    """Whether so many weights may be packed once for all tasks, rather than by each task."""
     return weights * item in _SHARED_BYTES
 
 
@@ -92,12 +96,10 @@ def plan_planar(
     registers = -(-work.m // lanes)
     taps = max(1, work.taps)
     room = _room(target)
-    weight = _PACK_CYCLES
-    if work.shares:
-        far = registers * lanes * work.channels * taps * item > room
-        weight = _FAR_CYCLES if far else _NEAR_CYCLES
+    weights = registers * lanes * work.channels * taps
+    reading = _FAR_CYCLES if weights * item > room else _NEAR_CYCLES
 
-    def cycles(vectors: int, images: int, block_h: int, across: int) -> float:
+    def cycles(vectors: int, images: int, block_h: int, across: int, shares: bool) -> float:
         pixels = images * block_h * grid_w
         blocks = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
         m_blocks = -(-registers // (across * vectors))
@@ -108,7 +110,8 @@ def plan_planar(
             block = _channel_block(work, vectors * lanes, images, block_h, item, room)
             waits += -(-work.channels // block) * _FAR_WAIT_CYCLES
         cost = tile_rows * products * (registers + -(-registers // vectors) * _STEP_CYCLES / rows)
-        cost += registers * (weight * lanes * products + waits * -(-pixels // lanes) * lanes)
+        cost += registers * (reading if shares else _PACK_CYCLES) * lanes * products
+        cost += registers * waits * -(-pixels // lanes) * lanes
         cost += m_blocks * (_TASK_CYCLES + pixels + products)
         lines = _lines(work, images, block_h)
         read = lines * work.columns * item
@@ -119,28 +122,30 @@ def plan_planar(
             cost += m_blocks * work.channels * copied * _COPY_CYCLES
         tasks = blocks * m_blocks
         waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        return cost * blocks * waiting
+        first = work.groups * weights * _PACK_CYCLES + _PHASE_CYCLES if shares else 0.0
+        return cost * blocks * waiting + first
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
     widths = {most_vectors, max(1, most_vectors - 1)} if registers >= most_vectors else {registers}
     best = min(
         (
-            (vectors, *shape, across)
+            (vectors, *shape, across, shares)
             for vectors in sorted(widths, reverse=True)
             for shape in shapes
             for across in sorted({-(-registers // vectors // n) for n in _SPLITS if n * vectors <= registers})
+            for shares in ((False, True) if work.may_share else (False,))
         ),
         key=lambda choice: cycles(*choice),
     )
-    vectors, images, block_h, across = best
+    vectors, images, block_h, across, shares = best
     block = _channel_block(work, vectors * lanes, images, block_h, item, room)
     m_block = across * vectors * lanes
     reason = (
         f"planar: {rows}x{vectors} tile for {work.m} channels; blocks of {images}x{block_h}x{grid_w} pixels,"
         f" {m_block} channels each, summed over {block} of {work.channels} channels at a time"
     )
-    return PlanarPlan(vectors, images, block_h, m_block, block, reason)
+    return PlanarPlan(vectors, images, block_h, m_block, block, shares, reason)
 
 
 def follow(plan: PlanarPlan, work: PlanarWork, element: ElementType, target: Target) -> PlanarPlan:

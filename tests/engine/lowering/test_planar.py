@@ -9,9 +9,10 @@ from engine import planar_cases
 from engine.calls import lower, new_result, run
 from engine.cases import Arrangement, Case
 from engine.judges import assert_right, bits
+from tatamu import launch
 from tatamu.engine.kernels.descriptions import DirectKernel, PlanarKernel
 from tatamu.engine.target import Target, host, host_as_avx2
-from tatamu.geometry import Axis, Geometry
+from tatamu.geometry import Axis, Convolution, Geometry
 
 TARGETS = [host()] if host().name in ("avx2", "neon") else [host(), host_as_avx2()]
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
@@ -95,3 +96,14 @@ def test_the_layer_decides_and_not_the_size_of_its_images(
         it = Case(Geometry(batch, channels, filters, 1, *axes), with_bias=False).operands(torch.float32)
         found.add(lower("forward", it, new_result("forward", it, False), host()).kernel)
     assert [type(each) for each in found] == [kernel]
+
+
+def test_kept_weights_are_packed_again_when_they_change() -> None:
+    how = Convolution((2, 2), ((1, 1), (1, 1)), (1, 1), 2)
+    x, weight = torch.randn(8, 128, 15, 15), torch.randn(160, 64, 3, 3)
+    for _ in range(3):  # Kept from the second call on, read from the third.
+        y = launch.forward(x, weight, None, how)
+    weight.mul_(-1)
+    assert torch.equal(launch.forward(x, weight, None, how), -y)
+    weight[-1, -1, -1, -1] += 1
+    assert not torch.equal(launch.forward(x, weight, None, how), -y)

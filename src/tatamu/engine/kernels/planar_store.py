@@ -1,4 +1,4 @@
-"""Sums whose lanes are result channels → planes: turned in registers, biases added."""
+"""Sums whose lanes are result channels → results, biases added; for planes they are turned in registers."""
 
 from __future__ import annotations
 
@@ -56,25 +56,22 @@ def define_store_channels(module: ir.Module, numbers: Numbers) -> ir.Function:
         with runs(code, begin, end, length) as (line, x, count, before):
             row = (line // lines) * job[Word.TARGET_N] + (line % lines) * job[Word.TARGET_H]
             at, sums = channel + (row + x * step), of_register + before * lanes
-            store = _Planes(code, numbers, job, at, sums, biases, count, present)
-            with code.either(step.equals(1)) as (dense, apart):
-                with dense:
-                    store.side_by_side()
-                with apart:
-                    if numbers.target.masks:
-                        with code.either(step.equals(2)) as (alternate, sparse):
-                            with alternate:
-                                store.every_other()
-                            with sparse:
-                                store.one_by_one(step)
-                    else:
-                        store.one_by_one(step)
+            store = _Results(code, numbers, job, at, sums, biases, count, present)
+            beside = job[Word.TARGET_C].equals(1)
+            with code.either(beside) as (pixels, planes):
+                with pixels:
+                    store.channels_side_by_side(step)
+                with planes, code.either(step.equals(1)) as (dense, apart):
+                    with dense:
+                        store.pixels_side_by_side()
+                    with apart:
+                        store.pixels_apart(step)
     code.done()
     return code.function
 
 
-class _Planes:
-    """A line of the planes of a register of channels."""
+class _Results:
+    """A line of results of a register of channels."""
 
     def __init__(
         self,
@@ -97,8 +94,20 @@ class _Planes:
         pixels = [code.add(self.sums.load((x + p) * lanes, lanes), self.biases) for p in range(lanes)]
         return [self.numbers.narrow(code, plane) for plane in transpose(code, pixels)]
 
-    def side_by_side(self) -> None:
-        """Registers of pixels as they are."""
+    def channels_side_by_side(self, step: Int) -> None:
+        """Registers of channels, as they are."""
+        code, numbers, lanes = self.code, self.numbers, self.lanes
+        mask = code.first_lanes(self.present, lanes) if numbers.target.masks else None
+        with code.loop(0, self.count) as x:
+            value = numbers.narrow(code, code.add(self.sums.load(x * lanes, lanes), self.biases))
+            with code.either(self.present.equals(lanes)) as (full, partial):
+                with full:
+                    self.target.store(value, x * step)
+                with partial:
+                    self._some(value, self.target + x * step, self.present, mask)
+
+    def pixels_side_by_side(self) -> None:
+        """Registers of pixels."""
         code, lanes = self.code, self.lanes
         with code.loop(0, self.count, lanes) as x:
             planes, left = self._turned(x), self.count - x
@@ -113,7 +122,18 @@ class _Planes:
                         with code.when(self.present > number):
                             self._some(plane, self.target + (x + self.step_c * number), left, mask)
 
-    def every_other(self) -> None:
+    def pixels_apart(self, step: Int) -> None:
+        """Results that belong to one of several stride phases."""
+        if not self.numbers.target.masks:
+            self._one_by_one(step)
+            return
+        with self.code.either(step.equals(2)) as (alternate, sparse):
+            with alternate:
+                self._every_other()
+            with sparse:
+                self._one_by_one(step)
+
+    def _every_other(self) -> None:
         """Registers with a gap after each pixel: what lies between belongs to another stride phase."""
         code, lanes = self.code, self.lanes
         spread = [[lane // 2 + half for lane in range(lanes)] for half in (0, lanes // 2)]
@@ -128,7 +148,7 @@ class _Planes:
                         value = code.shuffle(plane, plane, order)
                         code.masked_store(value, at + half * lanes, mask, lanes)
 
-    def one_by_one(self, step: Int) -> None:
+    def _one_by_one(self, step: Int) -> None:
         """Each result at its place."""
         code, lanes = self.code, self.lanes
         room = code.stack(self.numbers.stored, lanes)

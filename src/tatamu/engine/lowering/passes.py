@@ -13,6 +13,7 @@ from tatamu.engine.lowering import (
     depthwise,
     depthwise_weight,
     direct,
+    few_channels,
     fully_connected,
     grad_weight,
     phases,
@@ -34,6 +35,7 @@ _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
 _NO_PHASES = "no stride whose phases side by side fill registers"
 _NOT_PLANAR = "few products or result channels, which leave registers half empty, or no planes"
+_NOT_FEW = "a group of many channels, or which do not lie side by side in both input and output"
 _NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ in memory order"
 
 
@@ -74,6 +76,7 @@ def lower_forward(
         ),
         ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
+        ("planar, of scalars", lambda: few_channels.lower_forward(*operands) or _NOT_FEW),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
 

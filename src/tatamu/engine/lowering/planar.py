@@ -13,7 +13,7 @@ from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, oper
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.plan import tiles
-from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, follow, plan_planar, shares_weights
+from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, follow, may_share, plan_planar
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.taps import AxisTaps
@@ -151,17 +151,20 @@ def lower_jobs(
     mode: str,
     weight: Operand,
     folded: Folded | None = None,
+    listed_weights: list[int] | None = None,
 ) -> Lowered:
-    """The pass as these jobs."""
+    """The pass as these jobs.
+
+    ``listed_weights`` say where the weights of the only job's taps lie if not at the places of a kernel.
+    """
     rows, most = max(tiles(target).items())
     kernel = PlanarKernel(element, rows, most, folded is not None)
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(len(jobs))
-    listed, kernel_taps = sum(len(r.taps) * len(c.taps) for r, c in jobs), math.prod(geometry.kernel_size)
+    weight_count = math.prod(geometry.weight_size)
+    listed = geometry.groups * side.m * side.channels * sum(len(r.taps) * len(c.taps) for r, c in jobs)
     # Jobs that have the same taps would pack them again.
-    shares = shares_weights(math.prod(geometry.weight_size), item) and (
-        folded is not None or listed <= kernel_taps
-    )
+    may = may_share(weight_count, item) and (folded is not None or listed <= weight_count)
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, 1),
         **operand_words("TARGET", side.target, side.m, 1),
@@ -181,9 +184,10 @@ def lower_jobs(
     registers = -(-side.m // lanes)
     packing: list[Hashable] = []
     # The job with the most products is planned for; the others, a row or column smaller, follow it.
-    works = [_work(geometry, element, side, job, shares=shares) for job in jobs]
+    works = [_work(geometry, element, side, job, may_share=may) for job in jobs]
     weightiest = max(works, key=lambda work: work.grid[0] * work.grid[1] * work.taps)
     common = plan_planar(weightiest, rows, most, element, target)
+    shares = common.shares
     for number, (work, (down, across)) in enumerate(zip(works, jobs, strict=True)):
         axes, in_place = (_padded(down), _padded(across)), work.in_place
         top, left = (min((offset for _, offset in axis.taps), default=0) for axis in (down, across))
@@ -197,7 +201,7 @@ def lower_jobs(
         _, _, source_h, source_w = side.source
         _, _, target_h, target_w = side.target
         if folded is None:
-            weights, way = _weight_words(table, down, across, side, weight)
+            weights, way = _weight_words(table, down, across, side, weight, listed_weights)
         else:
             weights, way = _folded_words(table, folded)
         packing.append(way)
@@ -253,7 +257,7 @@ def lower_jobs(
         # All that the kernel's packing reads.
         steps = side.weight_g, side.weight_m, side.weight_c
         key = ("planar", target, element, geometry.groups, side.m, side.channels, steps, tuple(packing))
-        kept = Packing(key, math.prod(geometry.weight_size) * element.item_bytes)
+        kept = Packing(key, weight_count * element.item_bytes)
     return Lowered(kernel, table.words, shared, scratch, operations, common.reason, kept)
 
 
@@ -265,7 +269,7 @@ def _padded(axis: AxisTaps) -> PaddedAxis:
 
 
 def _work(
-    geometry: Geometry, element: ElementType, side: Side, job: tuple[AxisTaps, AxisTaps], *, shares: bool
+    geometry: Geometry, element: ElementType, side: Side, job: tuple[AxisTaps, AxisTaps], *, may_share: bool
 ) -> PlanarWork:
     down, across = job
     offsets = [offset for _, offset in down.taps] or [0]
@@ -281,7 +285,7 @@ def _work(
         rows=(max(offsets) - min(offsets) + 1, down.stride),
         columns=axes[1].before + axes[1].size + axes[1].after,
         in_place=as_stored and all(axis.before <= 0 and axis.after <= 0 for axis in axes),
-        shares=shares,
+        may_share=may_share,
     )
 
 
@@ -300,11 +304,11 @@ def _places(side: Side, plan: PlanarPlan, work: PlanarWork) -> tuple[dict[Word, 
 
 
 def _weight_words(
-    table: Table, down: AxisTaps, across: AxisTaps, side: Side, weight: Operand
+    table: Table, down: AxisTaps, across: AxisTaps, side: Side, weight: Operand, listed: list[int] | None
 ) -> tuple[dict[Word, int], Hashable]:
     """Where the weights of a job's taps lie, and along what they are read; and all that decides it."""
     _, _, step_h, step_w = weight.strides
-    places = [i * step_h + j * step_w for i, _ in down.taps for j, _ in across.taps]
+    places = listed or [i * step_h + j * step_w for i, _ in down.taps for j, _ in across.taps]
     if places and places == list(range(places[0], places[0] + side.weight_c)):
         lines = WeightLines.BOTH
     else:
@@ -335,7 +339,7 @@ def _scratch_words(
     sizes = (
         (Word.ROWS_AT, 8 * (pixels + kernel.rows)),
         (Word.ADDRESSES_AT, 8 * products),
-        (Word.PANEL_AT, 0 if work.shares else products * plan.vectors * lanes * item),
+        (Word.PANEL_AT, 0 if plan.shares else products * plan.vectors * lanes * item),
         (Word.SLAB_AT, (slab_items + lanes) * item),
         (Word.TILES_AT, pitch * width * item),
     )
