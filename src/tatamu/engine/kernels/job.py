@@ -201,7 +201,7 @@ class Word(IntEnum):
     PANELS_AT = auto()
     """Elements before a job's packed pairs of weights, of which a group has WEIGHT_PANEL."""
     WEIGHT_PANEL = auto()
-    """Elements from one panel of transformed weights to the next."""
+    """Elements from one panel of packed or transformed weights to the next; 0 where tasks pack their own."""
     WEIGHT_PRODUCT = auto()
     """Elements of one product of a panel of transformed weights."""
     # Winograd's tiles: how many there are, and how they lie when they are transformed.
@@ -254,6 +254,8 @@ class Word(IntEnum):
     """Elements of all tiles of a task."""
     PANEL_PITCH = auto()
     """Elements from one panel to the next."""
+    PANEL_BASE = auto()
+    """Where the panels of a job begin among the packed weights."""
     LENGTH = auto()
     """Not a word: how many there are."""
 

@@ -13,6 +13,7 @@ from tatamu.engine.lowering import (
     depthwise,
     depthwise_weight,
     direct,
+    few_channels,
     fully_connected,
     grad_weight,
     phases,
@@ -34,7 +35,8 @@ _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a re
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
 _NO_PHASES = "no stride whose phases side by side fill registers"
-_NOT_PLANAR = "pixels fill registers better than result channels, or results do not lie plane by plane"
+_NOT_PLANAR = "few products or result channels, which leave registers half empty, or no planes"
+_NOT_FEW = "a group of many channels, or which do not lie side by side in both input and output"
 _NOT_FULLY_CONNECTED = "the kernel is not as large as the image, or they differ in memory order"
 
 
@@ -76,6 +78,7 @@ def lower_forward(
             lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands),
         ),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
+        ("planar, of scalars", lambda: few_channels.lower_forward(*operands) or _NOT_FEW),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
 
