@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tatamu.engine.group_lanes import GroupLanes
 from tatamu.engine.plan import waiting
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -57,7 +58,7 @@ def plan_depthwise(
     rows: DepthwiseAxis,
     columns: DepthwiseAxis,
     images: int,
-    channels: int,
+    groups: GroupLanes,
     element: ElementType,
     target: Target,
     source_interleaved: bool,
@@ -69,7 +70,7 @@ def plan_depthwise(
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     most = target.l2_bytes // 2 // (lanes * item)
     read, written = _PACK_CYCLES[source_interleaved], 0 if target_interleaved else _PACK_CYCLES[False]
-    registers = -(-channels // lanes)
+    registers = groups.registers
 
     def turns(axis: DepthwiseAxis, pieces: int) -> int:
         """Results of a block when the axis is cut into so many."""
@@ -84,7 +85,7 @@ def plan_depthwise(
         block_h, blocks = block
         gathering = _FAR_CYCLES / blocks if in_place else read + _FAR_CYCLES / blocks
         packing = rows.extent(block_h) * columns.extent(block_w) * gathering
-        products = rows.taps * columns.taps / (rows.phases * columns.phases)
+        products = groups.source * rows.taps * columns.taps / (rows.phases * columns.phases)
         computing = block_h * (block_w * (products + written) + _LINE_CYCLES)
         tasks = images * -(-registers // blocks) * -(-rows.grid // block_h) * -(-columns.grid // block_w)
         return (packing + computing) / block_h * waiting(tasks)
@@ -99,11 +100,13 @@ def plan_depthwise(
     else:
         fitting = [(h, b) for h, b in choices if b * max(rows.extent(h) * extent, h * block_w) <= most]
     block_h, blocks = min(fitting or choices[:1], key=cost)
+    kind = "depthwise" if (groups.source, groups.result) == (1, 1) else "grouped"
+    channel_block = blocks * groups.result_lanes
     reason = (
-        f"depthwise: registers of {lanes} channels; blocks of {block_h}x{block_w} results of {blocks * lanes}"
-        " channels"
+        f"{kind}: registers of {groups.result_lanes} channels; blocks of {block_h}x{block_w} results of"
+        f" {channel_block} channels"
     )
-    return DepthwisePlan(block_h, block_w, blocks * lanes, reason)
+    return DepthwisePlan(block_h, block_w, channel_block, reason)
 
 
 @dataclass(frozen=True)

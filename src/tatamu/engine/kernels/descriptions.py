@@ -133,18 +133,20 @@ DEPTHWISE_TILES = ((14, 12), (7, 5), (4, 3), (2, 1))
 
 @dataclass(frozen=True)
 class DepthwiseKernel:
-    """What one compiled depthwise kernel is for: forward and grad input, lanes are channels.
+    """What one compiled kernel is for whose lanes are channels: forward and grad input.
 
     ``stride`` is that of the columns, or 0 for one that the table gives. ``taps`` is how many column taps
     each phase has. Where it is empty the table says it: ``chunk`` of them are multiplied at a time, each
-    pixel being read once for all of them; what is left, one by one. ``in_place`` pixels are read where they
-    lie, through a table of their addresses; others are copied to a slab.
+    pixel being read once for all of them; what is left, one by one. ``grouped`` channels are summed over those
+    of their group. ``in_place`` pixels are read where they lie, through a table of their addresses; others are
+    copied to a slab.
     """
 
     element: ElementType
     stride: int
     taps: tuple[int, ...]
     chunk: int
+    grouped: bool
     in_place: bool
     source_interleaved: bool
     target_interleaved: bool
@@ -153,7 +155,7 @@ class DepthwiseKernel:
         """Dtype, technique, stride, taps, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         taps = "x".join(map(str, self.taps)) if self.taps else f"n{self.chunk}"
-        technique = "depthwiseinplace" if self.in_place else "depthwise"
+        technique = "grouped" if self.grouped else "depthwiseinplace" if self.in_place else "depthwise"
         return f"{self.element.name}_{technique}_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:

@@ -30,6 +30,7 @@ _Technique = tuple[str, Callable[[], Lowered | str]]
 
 _HIGHEST = "precision is 'highest'"
 _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a register, or complex ones"
+_NOT_SHARED = "groups do not share registers, or fill too little of them"
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
 _NO_PHASES = "no stride whose phases side by side fill registers"
@@ -66,13 +67,17 @@ def lower_forward(
     operands = geometry, element, target, source, weight, bias_stride, result
     fits = fully_connected.fits(geometry, element, source, weight)
     alone = depthwise.serves(geometry, element, target)
+    grouped = depthwise.serves_groups(geometry, element, target)
+    shared = grouped and depthwise.shares_registers(geometry, element, target)
     return _first(
         ("depthwise", lambda: depthwise.lower_forward(*operands) if alone else _NOT_DEPTHWISE),
+        ("grouped", lambda: depthwise.lower_forward(*operands) if shared else _NOT_SHARED),
         (
             "fully connected",
             lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
         ("winograd", lambda: _HIGHEST if highest else winograd.lower_forward(*operands, frozen=frozen)),
+        ("grouped", lambda: depthwise.lower_forward(*operands) if grouped else _NOT_SHARED),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_forward(*operands)),
     )
@@ -92,13 +97,17 @@ def lower_grad_input(
     operands = geometry, element, target, grad_output, weight, result
     fits = fully_connected.gradient_fits(geometry, element, weight, result)
     alone = depthwise.serves_grad_input(geometry, element, target)
+    grouped = depthwise.serves_groups_grad_input(geometry, element, target)
+    shared = grouped and depthwise.shares_registers(geometry, element, target)
     return _first(
         ("depthwise", lambda: depthwise.lower_grad_input(*operands) if alone else _NOT_DEPTHWISE),
+        ("grouped", lambda: depthwise.lower_grad_input(*operands) if shared else _NOT_SHARED),
         (
             "fully connected",
             lambda: fully_connected.lower_grad_input(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
         ("winograd", lambda: _HIGHEST if highest else winograd.lower_grad_input(*operands)),
+        ("grouped", lambda: depthwise.lower_grad_input(*operands) if grouped else _NOT_SHARED),
         ("phases", lambda: phases.lower_grad_input(*operands) or _NO_PHASES),
         ("planar", lambda: planar.lower_grad_input(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_grad_input(*operands)),
