@@ -5,7 +5,7 @@ One pixel of a block of channels is one register. The grid is the padded source;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -81,6 +81,22 @@ def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool)
             write(slab + (inside - row0) * columns * lanes, line, lines)
     code.done()
     return code.function
+
+
+def pack_registers(
+    code: Code, numbers: Numbers, pack: ir.Function, job: Job, slab: Pointer, source: Pointer, present: Int,
+    grid: Sequence[Int],
+) -> None:  # fmt: skip
+    """Call ``pack``, see `define_pack_channels`, for registers of which each holds `SOURCE_LANES` channels.
+
+    ``grid`` is the first padded row and column, rows and columns.
+    """
+    lanes, pitch = job[Word.SOURCE_LANES], block_pitch(grid[2], grid[3], numbers.lanes)
+    together = code.select(lanes.equals(numbers.lanes), present, lanes)
+    with code.loop(0, present, together) as c:
+        place, channels = slab + c // lanes * pitch, source + c * job[Word.SOURCE_C]
+        there = (present - c).minimum(together)
+        code.call(pack, job.table, job.words, place, channels, there, *grid)
 
 
 @dataclass(frozen=True)
@@ -161,7 +177,7 @@ def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Functio
     whole = present // lanes
     rest = present - whole * lanes
     mask = code.first_lanes(rest, lanes)
-    with code.loop(0, whole) as block, code.loop(0, count) as x:
+    with code.loop(0, count) as x, code.loop(0, whole) as block:
         pixel = numbers.load(code, source, x * step + block * lanes, lanes)
         target.store(pixel, x * lanes + block * pitch)
     with code.when(rest > 0), code.loop(0, count) as x:

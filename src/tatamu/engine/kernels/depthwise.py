@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.channel_slab import block_pitch, define_pack_channels
+from tatamu.engine.kernels.channel_slab import block_pitch, define_pack_channels, pack_registers
 from tatamu.engine.kernels.channel_store import define_store_planes
 from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line, entry_bytes
 from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
@@ -133,14 +133,7 @@ def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Ga
 
     def pack(code: Code, job: Job, slab: Pointer, source: Pointer, _: Pointer, present: Int,
              grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
-        if not kernel.grouped:
-            code.call(pack_channels, job.table, job.words, slab, source, present, *grid)
-            return
-        lanes, pitch = job[Word.SOURCE_LANES], block_pitch(grid[2], grid[3], numbers.lanes)
-        with code.loop(0, present, lanes) as c:
-            place, there = slab + c // lanes * pitch, (present - c).minimum(lanes)
-            channels = source + c * job[Word.SOURCE_C]
-            code.call(pack_channels, job.table, job.words, place, channels, there, *grid)
+        pack_registers(code, numbers, pack_channels, job, slab, source, present, grid)
 
     return pack
 
@@ -240,10 +233,10 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
                 store,
                 buffer,
                 result,
+                job.table + job[Word.TARGET_LANE_TABLE],
                 at.present,
                 code.select(whole, 1, at.lines),
                 code.select(whole, at.lines * at.columns, at.columns),
-                job[Word.TARGET_C],
                 job[Word.TARGET_H],
                 job[Word.TARGET_W],
             )

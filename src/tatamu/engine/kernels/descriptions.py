@@ -167,25 +167,29 @@ class DepthwiseKernel:
 
 @dataclass(frozen=True)
 class DepthwiseWeightKernel:
-    """What one compiled depthwise grad-weight kernel is for.
+    """What one compiled grad-weight kernel is for whose lanes are channels.
 
     The register tile is ``rows`` by ``taps`` of the weight's taps, the first of each pair; the second is what
-    is left over at the end of an axis. ``side_by_side`` taps read pixels that follow one another.
-    ``interleaved`` are input and grad output.
+    is left over at the end of an axis. Where several channels of grad output meet one of the input, the tile
+    is of ``channels`` of them, likewise; (0, 0) where they meet one by one. ``side_by_side`` taps read pixels
+    that follow one another. ``interleaved`` are input and grad output.
     """
 
     element: ElementType
     rows: tuple[int, int]
     taps: tuple[int, int]
+    channels: tuple[int, int]
     side_by_side: bool
     interleaved: tuple[bool, bool]
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in self.interleaved)
-        tile = "x".join(f"{most}r{rest}" for most, rest in (self.rows, self.taps))
+        grouped = any(self.channels)
+        axes = (self.channels, self.rows, self.taps) if grouped else (self.rows, self.taps)
+        tile = "x".join(f"{most}r{rest}" for most, rest in axes)
         step = "" if self.side_by_side else "apart_"
-        return f"{self.element.name}_depthwiseweight_{tile}_{step}{layouts}_{target.name}"
+        return f"{self.element.name}_{'grouped' if grouped else 'depthwise'}weight_{tile}_{step}{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

@@ -138,6 +138,10 @@ class Word(IntEnum):
     SOURCE_LANES = auto()
     """Lanes that the channels of whole groups fill."""
     RESULT_LANES = auto()
+    REGISTERS = auto()
+    """That hold all channels."""
+    TARGET_LANE_TABLE = auto()
+    """Where the results of each lane begin."""
     DEPTH = auto()
     """Channels that are summed over."""
     PATTERN_TABLE = auto()
@@ -259,6 +263,7 @@ class Word(IntEnum):
     """1 where streams are channels of the second operand, and those of the source fill registers."""
     PARTS = auto()
     """Of the pixels; their sums are added in order."""
+    BLOCKS_A_PART = auto()
     SUMS = auto()
     """Elements of all tiles of a task."""
     PANEL_PITCH = auto()

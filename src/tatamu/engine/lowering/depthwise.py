@@ -41,12 +41,17 @@ def serves_groups(geometry: Geometry, element: ElementType, target: Target) -> b
 
 def serves_groups_grad_input(geometry: Geometry, element: ElementType, target: Target) -> bool:
     """The same of grad input, with its roles of channels."""
-    return _pads_zeros(geometry) and _fill(_grad_input_lanes(geometry, element, target), geometry, element)
+    return _pads_zeros(geometry) and _fill(grad_input_lanes(geometry, element, target), geometry, element)
 
 
 def shares_registers(geometry: Geometry, element: ElementType, target: Target) -> bool:
     """Whether a register holds several groups."""
     return _forward_lanes(geometry, element, target).together > 1
+
+
+def serves_groups_grad_weight(geometry: Geometry, element: ElementType, target: Target) -> bool:
+    """The same of grad weight, whose lanes are those of grad input."""
+    return _fill(grad_input_lanes(geometry, element, target), geometry, element)
 
 
 def _pads_zeros(geometry: Geometry) -> bool:
@@ -62,7 +67,8 @@ def _forward_lanes(geometry: Geometry, element: ElementType, target: Target) -> 
     return GroupLanes(groups, geometry.in_channels // groups, geometry.out_channels // groups, lanes)
 
 
-def _grad_input_lanes(geometry: Geometry, element: ElementType, target: Target) -> GroupLanes:
+def grad_input_lanes(geometry: Geometry, element: ElementType, target: Target) -> GroupLanes:
+    """Groups whose source is the gradient of the output, and whose result is that of the input."""
     forward = _forward_lanes(geometry, element, target)
     return GroupLanes(forward.groups, forward.result, forward.source, forward.lanes)
 
@@ -96,7 +102,7 @@ def lower_grad_input(
     """The gradient of the input, where padding is zeros: all stride phases of a row together."""
     phases = (list(taps.grad_input(geometry.rows, "zeros")), list(taps.grad_input(geometry.columns, "zeros")))
     layouts = grad_output.layout(geometry.output_size), result.layout(geometry.input_size)
-    groups = _grad_input_lanes(geometry, element, target)
+    groups = grad_input_lanes(geometry, element, target)
     m, c, h, w = weight.strides
     panel = WeightAxes(groups, m, (h, w), groups.source * m, c)
     return _lower(geometry, element, target, phases, grad_output, panel, None, result, layouts)
@@ -222,6 +228,7 @@ def _lower(
         Word.CHANNELS: groups.groups * groups.source,
         Word.SOURCE_LANES: groups.source_lanes,
         Word.RESULT_LANES: groups.result_lanes,
+        Word.TARGET_LANE_TABLE: table.append([lane * result.strides[1] for lane in range(groups.result_lanes)]),
         Word.DEPTH: groups.source,
         Word.PATTERN_TABLE: table.append(patterns(groups, element, target) if grouped else []),
         Word.STRIDE_H: rows.stride,

@@ -128,9 +128,12 @@ def lower_grad_weight(
     operands = geometry, element, target, source, grad_output, result
     fits = fully_connected.gradient_fits(geometry, element, source, result)
     alone = depthwise.serves(geometry, element, target)
+    grouped = depthwise.serves_groups_grad_weight(geometry, element, target)
+    shared = grouped and depthwise.shares_registers(geometry, element, target)
     few = _FEW if streamed_grad_weight.has_few_channels(geometry, element, target) else ""
     return _first(
         ("depthwise", lambda: depthwise_weight.lower_grad_weight(*operands) if alone else _NOT_DEPTHWISE),
+        ("grouped", lambda: depthwise_weight.lower_grad_weight(*operands) if shared else _NOT_SHARED),
         (
             "fully connected",
             lambda: fully_connected.lower_grad_weight(*operands) if fits else _NOT_FULLY_CONNECTED,
@@ -139,6 +142,7 @@ def lower_grad_weight(
             "winograd",
             lambda: _HIGHEST if highest else few or winograd_grad_weight.lower_grad_weight(*operands),
         ),
+        ("grouped", lambda: depthwise_weight.lower_grad_weight(*operands) if grouped else _NOT_SHARED),
         ("streamed", lambda: streamed_grad_weight.lower_grad_weight(*operands) or _NOT_STREAMED),
         ("direct", lambda: grad_weight.lower_grad_weight(*operands)),
     )
