@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GroupLanes:
-    """``groups`` of ``source`` channels each that become ``result`` channels each; a register has ``lanes``."""
+    """``groups`` of ``source`` channels that become ``result`` channels each; a register has ``lanes``."""
 
     groups: int
     source: int
@@ -39,7 +39,7 @@ class GroupLanes:
         return self.groups * self.result / (self.registers * self.lanes) if self.together else 0.0
 
     def pattern(self, channel: int) -> list[int]:
-        """For each lane of results, the lane of the source with that channel of its group; any past the last."""
+        """For each lane of results, the lane of the source with that channel of its group."""
         found = [lane // self.result * self.source + channel for lane in range(self.result_lanes)]
         return found + [0] * (self.lanes - len(found))
 

@@ -1,13 +1,13 @@
-"""Register tile and blocks of grad weight with channels in lanes: a pure function of the work and the target."""
+"""Tile and blocks of grad weight with channels in lanes: a pure function of the work and the target."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tatamu.engine.group_lanes import GroupLanes
+from tatamu.engine.kernels.descriptions import STRETCH
 from tatamu.engine.plan import waiting
 from tatamu.engine.plan_depthwise import FAR_CYCLES, PACK_CYCLES, counts
-from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 from tatamu.geometry import Axis
 
@@ -26,7 +26,8 @@ class DepthwiseWeightPlan:
     """Register tile and blocks of grad weight; see `DepthwiseWeightKernel`.
 
     A task owns a part of the blocks of pixels, of ``block_h`` x ``block_w`` pixels of grad output, and
-    ``registers`` of channels of the input. ``slab_registers`` hold what a block reads of a register of them.
+    ``registers`` of channels of the input; it sums ``lines`` at a time. ``slab_registers`` hold what a block
+    reads of a register of channels.
     """
 
     rows: tuple[int, int]
@@ -34,6 +35,7 @@ class DepthwiseWeightPlan:
     channels: tuple[int, int]
     block_h: int
     block_w: int
+    lines: int
     registers: int
     parts: int
     slab_registers: int
@@ -45,7 +47,6 @@ def plan_depthwise_weight(
     columns: Axis,
     images: int,
     groups: GroupLanes,
-    element: ElementType,
     target: Target,
     interleaved: tuple[bool, bool],
 ) -> DepthwiseWeightPlan:
@@ -79,6 +80,10 @@ def plan_depthwise_weight(
     choices = [(-(-rows.output // n), together) for n in counts(rows.output) for together in widths]
     fitting = [choice for choice in choices if choice[1] * extent(choice[0]) <= most]
     block_h, together = min(fitting or [(1, 1)], key=cost)
+    # What is passed over several times stays in the nearest cache.
+    lines = max(1, min(block_h, STRETCH // block_w))
+    while lines > 1 and (extent(lines) + lines * block_w) * register > target.l1_bytes * 3 // 4:
+        lines -= 1
     blocks = images * -(-rows.output // block_h) * column_blocks
     wanted = -(-_TASKS_WANTED // -(-groups.registers // together))
     room = _PARTS_BYTES // (groups.registers * products * register)
@@ -87,9 +92,9 @@ def plan_depthwise_weight(
     kind = "grouped" if (groups.source, groups.result) != (1, 1) else "depthwise"
     tile = (channels, down, across) if kind == "grouped" else (down, across)
     reason = (
-        f"{kind} grad weight: registers of {groups.result_lanes} channels; {'x'.join(map(str, tile))} sums at a"
-        f" time; blocks of {block_h}x{block_w} pixels of {together * groups.result_lanes} channels in {parts}"
-        " parts"
+        f"{kind} grad weight: registers of {groups.result_lanes} channels; {'x'.join(map(str, tile))} sums at"
+        f" a time; blocks of {block_h}x{block_w} pixels of {together * groups.result_lanes} channels in"
+        f" {parts} parts"
     )
     return DepthwiseWeightPlan(
         (down, rows.kernel % down),
@@ -97,6 +102,7 @@ def plan_depthwise_weight(
         (channels, groups.source % channels) if kind == "grouped" else (0, 0),
         block_h,
         block_w,
+        lines,
         together,
         parts,
         extent(block_h),

@@ -202,7 +202,7 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
     with code.loop(0, present, lanes) as channel:
         there = (present - channel).minimum(lanes)
         first = source + channel * stride_c
-        place = _Place(code, target + channel // lanes * pitch, lanes, run, gap)
+        place = _Place(numbers, target + channel // lanes * pitch, run, gap)
         with code.either(step.equals(1)) as (dense, sparse):
             with dense, code.loop(0, count, lanes) as x:
                 _block(code, numbers, place, first + x, stride_c, there, (count - x).minimum(lanes), room)
@@ -215,18 +215,35 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
 class _Place:
     """Where the next pixel goes: rows of ``run`` pixels with ``gap`` registers between them."""
 
-    def __init__(self, code: Code, start: Pointer, lanes: int, run: Int, gap: Int) -> None:
-        self.code, self.start, self.lanes, self.run, self.gap = code, start, lanes, run, gap
+    def __init__(self, numbers: Numbers, start: Pointer, run: Int, gap: Int) -> None:
+        code = start.code
+        self.code, self.start, self.lanes, self.run, self.gap = code, start, numbers.lanes, run, gap
         self.column, self.register = code.variable(0), code.variable(0)
+        self.room = code.stack(numbers.computed, numbers.lanes * numbers.lanes)
 
-    def take(self) -> Pointer:
-        """The place of this pixel; the next call is about the next."""
+    def take(self, pixels: int = 1) -> Pointer:
+        """The place of this pixel, and of those beside it; the next call is about the next."""
         place = self.start + self.register.now * self.lanes
-        following = self.column.now + 1
+        following = self.column.now + pixels
         ended = following.equals(self.run)
         self.column.become(self.code.select(ended, 0, following))
-        self.register.become(self.register.now + self.code.select(ended, self.gap + 1, 1))
+        self.register.become(self.register.now + self.code.select(ended, self.gap + pixels, pixels))
         return place
+
+    def write(self, registers: Sequence[ir.Value], pixels: Int) -> None:
+        """Up to a register of pixels: side by side where the row has room for all."""
+        code, lanes = self.code, self.lanes
+        fits = code.both(pixels.equals(lanes), self.column.now + lanes <= self.run)
+        with code.either(fits) as (together, apart):
+            with together:
+                place = self.take(lanes)
+                for number, register in enumerate(registers):
+                    place.store(register, number * lanes)
+            with apart:
+                for number, register in enumerate(registers):
+                    self.room.store(register, number * lanes)
+                with code.loop(0, pixels) as pixel:
+                    self.take().store(self.room.load(pixel * lanes, lanes))
 
 
 def _block(
@@ -254,6 +271,4 @@ def _block(
     begin = Pointer(code, code.builder.select(part, room.raw, source.raw), numbers.stored)
     step = code.select(part, lanes, stride_c)
     lines = [numbers.load(code, begin, step * lane, lanes) for lane in range(lanes)]
-    for number, pixel in enumerate(transpose(code, lines)):
-        with code.when(pixels > number):
-            place.take().store(pixel)
+    place.write(transpose(code, lines), pixels)

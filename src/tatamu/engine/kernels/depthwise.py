@@ -16,9 +16,9 @@ from llvmlite import ir
 from tatamu.engine.kernels.channel_slab import block_pitch, define_pack_channels, pack_registers
 from tatamu.engine.kernels.channel_store import define_store_planes
 from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line, entry_bytes
-from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
+from tatamu.engine.kernels.descriptions import DepthwiseKernel, depthwise_tiles
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import Code, Index, Int, Pointer
+from tatamu.engine.kernels.ir import Code, Int, Pointer
 from tatamu.engine.kernels.job import TapPhase, Word
 from tatamu.engine.kernels.lane_panel import define_pack_lanes
 from tatamu.engine.kernels.numbers import Numbers
@@ -93,6 +93,15 @@ class _Place:
             (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W]),
         )
 
+    def result(self, job: Job, target: Pointer) -> Pointer:
+        """The first of its results."""
+        return target + (
+            self.image * job[Word.TARGET_N]
+            + self.channel * job[Word.TARGET_C]
+            + self.line0 * job[Word.TARGET_H]
+            + self.column0 * job[Word.TARGET_W]
+        )
+
 
 @dataclass(frozen=True)
 class _Phase:
@@ -125,7 +134,7 @@ def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Ga
                   grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
             zeros = buffer.of(numbers.stored)
             code.fill_zero(zeros, present)
-            beyond = job[Word.STRIDE_W] * DEPTHWISE_TILES[0][0]
+            beyond = job[Word.STRIDE_W] * depthwise_tiles(numbers.target)[0][0]
             code.call(write_table, job.table, job.words, slab, source, zeros, *grid, beyond)
 
         return point
@@ -138,36 +147,36 @@ def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Ga
     return pack
 
 
+def _registers(kernel: DepthwiseKernel, job: Job, at: _Place, result_lanes: Int) -> tuple[Int, Int, Int]:
+    """The first register of a task's channels; its first channel of the source, and how many there are."""
+    first = at.channel // result_lanes
+    if not kernel.grouped:
+        return first, at.channel, at.present
+    channel = first * job[Word.SOURCE_LANES]
+    block = job[Word.M_BLOCK] // result_lanes * job[Word.SOURCE_LANES]
+    return first, channel, (job[Word.CHANNELS] - channel).minimum(block)
+
+
 def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
     gather = _gather(kernel, module, numbers)
     counts: set[int | None] = set(kernel.taps) or {None}
     multiply = {taps: define_multiply_line(module, numbers, kernel, taps) for taps in counts}
     store = None if kernel.target_interleaved else define_store_planes(module, numbers)
-    lanes, item = numbers.lanes, numbers.element.compute_bytes
-    entry = entry_bytes(kernel, numbers)
+    lanes, item, entry = numbers.lanes, numbers.element.compute_bytes, entry_bytes(kernel, numbers)
 
     def task(
         code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
     ) -> None:
         at = _Place.of(job, task, kernel.source_interleaved)
-        result_lanes: Index = job[Word.RESULT_LANES] if kernel.grouped else lanes
-        first, from_channel, from_present = at.channel // result_lanes, at.channel, at.present
-        if kernel.grouped:
-            from_channel = first * job[Word.SOURCE_LANES]
-            block = job[Word.M_BLOCK] // result_lanes * job[Word.SOURCE_LANES]
-            from_present = (job[Word.CHANNELS] - from_channel).minimum(block)
+        result_lanes = job[Word.RESULT_LANES] if kernel.grouped else code.index(lanes)
+        first, from_channel, from_present = _registers(kernel, job, at, result_lanes)
         slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
         buffer = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
         panels = shared.of(numbers.computed) + first * _panel_items(job, lanes)
         source = arguments.source.of(numbers.stored) + (
             at.image * job[Word.SOURCE_N] + from_channel * job[Word.SOURCE_C]
         )
-        result = arguments.target.of(numbers.stored) + (
-            at.image * job[Word.TARGET_N]
-            + at.channel * job[Word.TARGET_C]
-            + at.line0 * job[Word.TARGET_H]
-            + at.column0 * job[Word.TARGET_W]
-        )
+        result = at.result(job, arguments.target.of(numbers.stored))
         down = job[Word.ROW_PHASES]
         across = code.index(len(kernel.taps)) if kernel.taps else job[Word.COLUMN_PHASES]
         top = at.line0 // down * job[Word.STRIDE_H]
@@ -179,12 +188,13 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
         columns = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
         gather(code, job, slab, source, buffer, from_present, (row0, column0, rows, columns))
         pitch = code.index(0) if kernel.in_place else block_pitch(rows, columns, lanes) * item
-        step = job[Word.TAP_STEP_H]
         with code.loop(0, at.lines) as line:
-            down_phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
+            step, down_phase = job[Word.TAP_STEP_H], _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
             padded = top + line // down * job[Word.STRIDE_H] + down_phase.position
-            begin = ((job[Word.ROW_LOW] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
-            end = ((job[Word.ROW_HIGH] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+            begin, end = (
+                ((job[bound] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+                for bound in (Word.ROW_LOW, Word.ROW_HIGH)
+            )
             first_row = (padded + begin * step - row0) * columns
             weight_row = (down_phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.PANEL_ROW]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
+from tatamu.engine.kernels.descriptions import DepthwiseKernel, depthwise_tiles
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.permutation import load_pattern, permute
@@ -23,6 +23,8 @@ class Line:
     weights: Pointer
     bias: Pointer
     out: Pointer
+    patterns: Pointer
+    """The order of lanes for each channel that is summed over; see `permutation.py`."""
     rows: Int
     taps: Int
     row_step: Int
@@ -43,10 +45,8 @@ class Line:
     channel: Int
     """Bytes from an address of the table to the line's channels, where pixels are read in place."""
     depth: Int
-    """Channels of a group that are summed over; the weights of one are ``weight_channel_step`` from the next's."""
+    """Channels of a group that are summed over."""
     weight_channel_step: Int
-    patterns: Pointer
-    """Of the lanes of each of them; see `permutation.py`."""
 
     def values(self) -> list[Pointer | Int]:
         """In order."""
@@ -68,11 +68,11 @@ def define_multiply_line(
     registers, of which up to a tile is written past the last.
     """
     name = "multiply_line" if taps is None else f"multiply_line_{taps}"
-    code = define(module, name, [POINTER] * 4 + [I64] * 14 + [POINTER])
+    code = define(module, name, [POINTER] * 5 + [I64] * 14)
     slab, weights, bias = (code.pointer(n, numbers.computed) for n in range(3))
     out = code.pointer(3, numbers.stored if kernel.target_interleaved else numbers.computed)
-    steps = [code.argument(n) for n in range(4, 18)]
-    line = Line(slab, weights, bias, out, *steps, code.pointer(18, I64))
+    steps = (code.argument(n) for n in range(5, 19))
+    line = Line(slab, weights, bias, out, code.pointer(4, I64), *steps)
     tile = _Tile(code, numbers, kernel, taps, line)
     count = tile.line.count
     done = code.variable(0)
@@ -80,7 +80,7 @@ def define_multiply_line(
         begin = done.now
         left = count - begin
         most: Int | None = None
-        for size, least in DEPTHWISE_TILES:
+        for size, least in depthwise_tiles(numbers.target):
             wanted = left >= least if most is None else code.both(left >= least, left < most)
             with code.when(wanted):
                 tile.compute(size, begin)
@@ -104,7 +104,7 @@ class _Tile:
         # Groups may never fill a register; single channels do, but for the last.
         often_partial = kernel.grouped and kernel.target_interleaved and numbers.target.masks
         self.mask = code.first_lanes(line.present, self.lanes) if often_partial else None
-        self.spilled = code.stack(numbers.computed, DEPTHWISE_TILES[0][0] * self.lanes)
+        self.spilled = code.stack(numbers.computed, depthwise_tiles(numbers.target)[0][0] * self.lanes)
 
     def compute(self, size: int, done: Int) -> None:
         """``size`` results from number ``done`` on; there may be fewer."""
@@ -130,9 +130,11 @@ class _Tile:
                 for number, held in enumerate(sums):
                     self.spilled.store(held.get(), number * lanes)
                     held.set(code.zero(self.numbers.vector))
-            with code.loop(first, (first + line.stretch).minimum(line.rows)) as i:
-                with self._channels(line.weights.moved_bytes(i * line.weight_row_step)) as weights:
-                    self._row(sums, weights, begin.moved_bytes(i * line.row_step))
+            with (
+                code.loop(first, (first + line.stretch).minimum(line.rows)) as i,
+                self._channels(line.weights.moved_bytes(i * line.weight_row_step)) as weights,
+            ):
+                self._row(sums, weights, begin.moved_bytes(i * line.row_step))
             with code.when(first > 0):
                 for number, held in enumerate(sums):
                     held.set(code.add(held.get(), self.spilled.load(number * lanes, lanes)))
@@ -146,7 +148,7 @@ class _Tile:
         code, line, vector_bytes = self.code, self.line, self.numbers.target.vector_bytes
         with code.loop(0, line.depth) as channel:
             pattern = line.patterns.moved_bytes(channel * vector_bytes)
-            self.pattern = load_pattern(code, pattern, self.numbers.target)
+            self.pattern = load_pattern(pattern, self.numbers.target)
             yield weights.moved_bytes(channel * line.weight_channel_step)
 
     def _row(self, sums: list[Variable], weights: Pointer, pixels: Pointer) -> None:

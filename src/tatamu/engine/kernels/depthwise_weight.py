@@ -2,8 +2,8 @@
 
 grad_weight[tap][lane] = sum over pixels of grad_output[pixel][lane] * slab[pixel * stride + tap][lane]
 
-Where groups have several channels, so it is for each channel of grad output: its lanes are put in the order in
-which they meet those of the input.
+Where groups have several channels, so it is for each channel of grad output: its lanes are put in the order
+in which they meet those of the input.
 """
 
 from __future__ import annotations

@@ -78,11 +78,12 @@ class Tiles:
             rows_of(rest, job[Word.DEPTH] - rest)
 
     def _define(self, module: ir.Module, channels: int, down: int, across: int) -> ir.Function:
-        """``sums[d][i][k] += sum over pixels of panel[pixel] * slab[pixel * stride + (i, k)]``, lanes as of d.
+        """``sums[d][i][k] += sum over pixels of panel[pixel] * slab[pixel * stride + (i, k)]``.
 
-        Arguments: slab, panel, sums, patterns of lanes; lines, pixels of a line; bytes in the slab from one
-        line, pixel, row tap and column tap to the next; bytes from the sums of one channel, row tap and column
-        tap to the next. Sums of sums: the error grows with the root of the pixels of a call.
+        The lanes of the panel are in the order of channel d. Arguments: slab, panel, sums, orders of lanes;
+        lines, pixels of a line; bytes in the slab from one line, pixel, row tap and column tap to the next;
+        bytes from the sums of one channel, row tap and column tap to the next. Sums of sums: the error grows
+        with the root of the pixels of a call.
         """
         name = f"accumulate_{channels}x{down}x{across}"
         code = define(module, name, [POINTER] * 4 + [I64] * 9)
@@ -94,7 +95,7 @@ class Tiles:
         if self.kernel.channels[0]:
             listed, register = code.pointer(3, I64), numbers.target.vector_bytes
             patterns = [
-                load_pattern(code, listed.moved_bytes(d * register), numbers.target) for d in range(channels)
+                load_pattern(listed.moved_bytes(d * register), numbers.target) for d in range(channels)
             ]
         held = [
             [[Variable(code, code.zero(numbers.vector)) for _ in range(across)] for _ in range(down)]

@@ -127,8 +127,12 @@ class GradWeightKernel:
         return grad_weight.build(self, target)
 
 
-DEPTHWISE_TILES = ((14, 12), (7, 5), (4, 3), (2, 1))
-"""Depthwise results of a register tile, and from how many left on it is taken; surplus ones are dropped."""
+def depthwise_tiles(target: Target) -> tuple[tuple[int, int], ...]:
+    """Results of a register tile of channel lanes, and from how many left on it is taken; surplus is dropped.
+
+    Beside the sums, registers hold the weights of some taps, a pixel, and the order of its lanes.
+    """
+    return ((14, 12) if target.registers >= 32 else (10, 8), (7, 5), (4, 3), (2, 1))
 
 
 @dataclass(frozen=True)
@@ -137,8 +141,8 @@ class DepthwiseKernel:
 
     ``stride`` is that of the columns, or 0 for one that the table gives. ``taps`` is how many column taps
     each phase has. Where it is empty the table says it: ``chunk`` of them are multiplied at a time, each
-    pixel being read once for all of them; what is left, one by one. ``grouped`` channels are summed over those
-    of their group. ``in_place`` pixels are read where they lie, through a table of their addresses; others are
+    pixel being read once for all of them; what is left, one by one. ``grouped``: the channels of a group are
+    summed over. ``in_place`` pixels are read where they lie, through a table of their addresses; others are
     copied to a slab.
     """
 
@@ -189,7 +193,8 @@ class DepthwiseWeightKernel:
         axes = (self.channels, self.rows, self.taps) if grouped else (self.rows, self.taps)
         tile = "x".join(f"{most}r{rest}" for most, rest in axes)
         step = "" if self.side_by_side else "apart_"
-        return f"{self.element.name}_{'grouped' if grouped else 'depthwise'}weight_{tile}_{step}{layouts}_{target.name}"
+        technique = "groupedweight" if grouped else "depthwiseweight"
+        return f"{self.element.name}_{technique}_{tile}_{step}{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

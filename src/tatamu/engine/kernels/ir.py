@@ -308,6 +308,7 @@ class Code:
         return ir.Constant(type_, None)
 
     def intrinsic(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+        """An intrinsic function of LLVM's, declared where it is not yet."""
         existing = self.module.globals.get(name)
         return (
             existing

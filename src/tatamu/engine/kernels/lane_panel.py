@@ -12,7 +12,7 @@ from tatamu.engine.kernels.packing import Job
 
 
 def define_pack_lanes(module: ir.Module, numbers: Numbers) -> ir.Function:
-    """Write ``panel[weight][lane]``: `WEIGHT_RUN` weights of each lane from each place on that the table lists.
+    """Write ``panel[weight][lane]``: `WEIGHT_RUN` weights of each lane from each place that the table lists.
 
     Arguments: table, job, panel, weight (at the register's first), lanes present; the others become zeros.
     """

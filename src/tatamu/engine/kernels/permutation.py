@@ -15,7 +15,7 @@ _INTRINSICS = {
 }
 
 
-def load_pattern(code: Code, table: Pointer, target: Target) -> ir.Value:
+def load_pattern(table: Pointer, target: Target) -> ir.Value:
     """A pattern as `lowering.lane_weights.patterns` writes it."""
     unit = I8 if target.name == "neon" else I32
     return table.of(unit).load(0, target.vector_bytes // scalar_bytes(unit))

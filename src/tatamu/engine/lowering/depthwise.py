@@ -1,4 +1,4 @@
-"""Forward and grad input of depthwise layers, and of groups of few channels → a kernel of channel lanes."""
+"""Forward and grad input of depthwise layers and of groups of few channels → a kernel of channel lanes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tatamu.engine import taps
 from tatamu.engine.group_lanes import GroupLanes
-from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, STRETCH, DepthwiseKernel
+from tatamu.engine.kernels.descriptions import STRETCH, DepthwiseKernel, depthwise_tiles
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.lane_weights import WeightAxes, patterns
@@ -18,9 +18,9 @@ from tatamu.engine.taps import AxisTaps
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
 
-
-_LEAST_FILLED = 0.5
-"""Of the lanes of result registers, for groups of several channels."""
+_LEAST_FILLED = {True: 0.5, False: 0.25}
+"""Of the lanes of registers, by groups of several channels: where both operands are planes (pixels would fill
+them), and elsewhere."""
 
 
 def serves(geometry: Geometry, element: ElementType, target: Target) -> bool:
@@ -31,17 +31,23 @@ def serves(geometry: Geometry, element: ElementType, target: Target) -> bool:
 
 def serves_grad_input(geometry: Geometry, element: ElementType, target: Target) -> bool:
     """The same of grad input: it gathers copies of pixels only where padding is zeros."""
-    return _pads_zeros(geometry) and serves(geometry, element, target)
+    return pads_zeros(geometry) and serves(geometry, element, target)
 
 
-def serves_groups(geometry: Geometry, element: ElementType, target: Target) -> bool:
+def serves_groups(
+    geometry: Geometry, element: ElementType, target: Target, source: Operand, result: Operand
+) -> bool:
     """Whether registers are well filled by the result channels of whole groups."""
-    return _fill(_forward_lanes(geometry, element, target), geometry, element)
+    planes = _planes(geometry, source, result)
+    return _fill(_forward_lanes(geometry, element, target), geometry, element, planes)
 
 
-def serves_groups_grad_input(geometry: Geometry, element: ElementType, target: Target) -> bool:
-    """The same of grad input, with its roles of channels."""
-    return _pads_zeros(geometry) and _fill(grad_input_lanes(geometry, element, target), geometry, element)
+def serves_groups_gradients(
+    geometry: Geometry, element: ElementType, target: Target, grad_output: Operand, input: Operand
+) -> bool:
+    """The same of grad weight, and of grad input where padding is zeros; both have the same lanes."""
+    planes = _planes(geometry, input, grad_output)
+    return _fill(grad_input_lanes(geometry, element, target), geometry, element, planes)
 
 
 def shares_registers(geometry: Geometry, element: ElementType, target: Target) -> bool:
@@ -49,17 +55,18 @@ def shares_registers(geometry: Geometry, element: ElementType, target: Target) -
     return _forward_lanes(geometry, element, target).together > 1
 
 
-def serves_groups_grad_weight(geometry: Geometry, element: ElementType, target: Target) -> bool:
-    """The same of grad weight, whose lanes are those of grad input."""
-    return _fill(grad_input_lanes(geometry, element, target), geometry, element)
-
-
-def _pads_zeros(geometry: Geometry) -> bool:
+def pads_zeros(geometry: Geometry) -> bool:
+    """Whether there is no padding, or padding by zeros."""
     return geometry.padding_mode == "zeros" or not any(map(any, geometry.padding))
 
 
-def _fill(lanes: GroupLanes, geometry: Geometry, element: ElementType) -> bool:
-    return geometry.groups > 1 and element.parts == 1 and lanes.filled() >= _LEAST_FILLED
+def _planes(geometry: Geometry, input: Operand, output: Operand) -> bool:
+    layouts = input.layout(geometry.input_size), output.layout(geometry.output_size)
+    return all(layout is Layout.PLANAR for layout in layouts)
+
+
+def _fill(lanes: GroupLanes, geometry: Geometry, element: ElementType, planes: bool) -> bool:
+    return geometry.groups > 1 and element.parts == 1 and lanes.filled() >= _LEAST_FILLED[planes]
 
 
 def _forward_lanes(geometry: Geometry, element: ElementType, target: Target) -> GroupLanes:
@@ -193,7 +200,7 @@ def _lower(
     m_blocks = -(-channels // plan.channel_block)
     tasks = geometry.batch * m_blocks * blocks
     slab_at = 64
-    overrun = DEPTHWISE_TILES[0][0] * max(columns.stride, columns.step)
+    overrun = depthwise_tiles(target)[0][0] * max(columns.stride, columns.step)
     slab = rows.axis.extent(plan.block_h) * columns.axis.extent(plan.block_w)
     slab = (slab + 1) * blocks_together + overrun
     tiles_at = slab_at + aligned(slab * lanes * item)
@@ -228,7 +235,9 @@ def _lower(
         Word.CHANNELS: groups.groups * groups.source,
         Word.SOURCE_LANES: groups.source_lanes,
         Word.RESULT_LANES: groups.result_lanes,
-        Word.TARGET_LANE_TABLE: table.append([lane * result.strides[1] for lane in range(groups.result_lanes)]),
+        Word.TARGET_LANE_TABLE: table.append(
+            [lane * result.strides[1] for lane in range(groups.result_lanes)]
+        ),
         Word.DEPTH: groups.source,
         Word.PATTERN_TABLE: table.append(patterns(groups, element, target) if grouped else []),
         Word.STRIDE_H: rows.stride,

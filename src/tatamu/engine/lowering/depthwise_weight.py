@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tatamu.engine.kernels.descriptions import STRETCH, DepthwiseWeightKernel
+from tatamu.engine.kernels.descriptions import DepthwiseWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.depthwise import grad_input_lanes
@@ -31,7 +31,7 @@ def lower_grad_weight(
         source.layout(geometry.input_size) is Layout.INTERLEAVED,
         grad_output.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
-    plan = plan_depthwise_weight(rows, columns, geometry.batch, groups, element, target, interleaved)
+    plan = plan_depthwise_weight(rows, columns, geometry.batch, groups, target, interleaved)
     kernel = DepthwiseWeightKernel(
         element, plan.rows, plan.taps, plan.channels, columns.dilation == 1, interleaved
     )
@@ -53,7 +53,7 @@ def lower_grad_weight(
     words = {
         **weights,
         **operand_words("SOURCE", source.strides, 1, 1),
-        **padded_words(table, *map(_padded, (rows, columns)), geometry.padding_mode),
+        **padded_words(table, _padded(rows), _padded(columns), geometry.padding_mode),
         Word.TASKS: groups.registers,
         Word.IMAGES: geometry.batch,
         Word.BLOCKS: blocks,
@@ -79,7 +79,7 @@ def lower_grad_weight(
         Word.SPAN_W: columns.effective_kernel,
         Word.ROW_TAPS: rows.kernel,
         Word.TAPS_ACROSS: columns.kernel,
-        Word.STRETCH_ROWS: max(1, STRETCH // plan.block_w),
+        Word.STRETCH_ROWS: plan.lines,
         Word.TILES_AT: sums_at,
         Word.SLAB_AT: slab_at,
         Word.PANEL_AT: panel_at,

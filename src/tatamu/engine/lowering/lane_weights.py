@@ -42,7 +42,7 @@ class WeightAxes:
     """From a result channel to the next of its group."""
 
     def words(self, table: Table, kernel: tuple[int, int]) -> dict[Word, int]:
-        """How `define_pack_lanes` reads them. Panels have them in the order of memory, which is soonest read."""
+        """How `define_pack_lanes` reads them. Panels have them in the order of memory: soonest read."""
         sizes, steps = (self.groups.source, *kernel), (self.depth, *self.taps)
         outermost = sorted(range(3), key=lambda axis: (sizes[axis] == 1, -steps[axis], axis))
         places = [

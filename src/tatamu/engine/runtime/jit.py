@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
 import threading
 from typing import TYPE_CHECKING, Protocol
@@ -61,7 +62,15 @@ def target_machine(target: Target) -> llvm.TargetMachine:
 def emit_object(kernel: Kernel, target: Target) -> bytes:
     """Build, check, optimise and assemble a kernel: the bytes of a relocatable object file."""
     machine = target_machine(target)
-    module = llvm.parse_assembly(str(kernel.build(target)))
+    # Among all objects that torch has made, a collection takes as long as the compiler; IR has cycles.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        text = str(kernel.build(target))
+    finally:
+        if collecting:
+            gc.enable()
+    module = llvm.parse_assembly(text)
     module.verify()
     _optimise(module, machine)
     code: bytes = machine.emit_object(module)
