@@ -314,7 +314,8 @@ class Code:
         """Zero, or a vector of zeros."""
         return ir.Constant(type_, None)
 
-    def _intrinsic(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+    def intrinsic(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+        """An intrinsic function of LLVM's, declared where it is not yet."""
         existing = self.module.globals.get(name)
         return (
             existing
@@ -328,7 +329,7 @@ class Code:
         if isinstance(scalar, ir.IntType):
             return self.builder.add(self.builder.mul(a, b), c)
         return self.builder.call(
-            self._intrinsic(f"llvm.fma.{mangled(a.type)}", a.type, [a.type] * 3), [a, b, c]
+            self.intrinsic(f"llvm.fma.{mangled(a.type)}", a.type, [a.type] * 3), [a, b, c]
         )
 
     def add_pairs_of_products(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
@@ -356,7 +357,7 @@ class Code:
         """A vector whose lanes outside ``mask`` are zero and not read."""
         type_ = ir.VectorType(source.element, lanes)
         mask_type = ir.VectorType(I1, lanes)
-        load = self._intrinsic(
+        load = self.intrinsic(
             f"llvm.masked.load.{mangled(type_)}.p0", type_, [POINTER, I32, mask_type, type_]
         )
         return self.builder.call(
@@ -366,7 +367,7 @@ class Code:
     def masked_store(self, value: ir.Value, target: Pointer, mask: ir.Value, lanes: int) -> None:
         """Write the lanes inside ``mask`` alone."""
         mask_type = ir.VectorType(I1, lanes)
-        store = self._intrinsic(
+        store = self.intrinsic(
             f"llvm.masked.store.{mangled(value.type)}.p0", VOID, [value.type, POINTER, I32, mask_type]
         )
         self.builder.call(store, [value, target.raw, I32(scalar_bytes(target.element)), mask])
@@ -378,7 +379,7 @@ class Code:
 
     def fill_zero(self, target: Pointer, count: Int) -> None:
         """Zero ``count`` elements."""
-        memset = self._intrinsic("llvm.memset.p0.i64", VOID, [POINTER, I8, I64, I1])
+        memset = self.intrinsic("llvm.memset.p0.i64", VOID, [POINTER, I8, I64, I1])
         self.builder.call(memset, [target.raw, I8(0), (count * scalar_bytes(target.element)).value, I1(0)])
 
 

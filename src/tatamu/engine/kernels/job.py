@@ -132,7 +132,28 @@ class Word(IntEnum):
     PANEL_STEP_H = auto()
     """Rows of the weight from one tap to the next; negative where the kernel is flipped."""
     PANEL_STEP_W = auto()
-    KERNEL_W = auto()
+    PANEL_ROW = auto()
+    """Registers of a panel from one row of the weight to the next; likewise for columns and channels."""
+    PANEL_COLUMN = auto()
+    PANEL_CHANNEL = auto()
+    # Groups of few channels: a register holds those of several groups.
+    SOURCE_LANES = auto()
+    """Lanes that the channels of whole groups fill."""
+    RESULT_LANES = auto()
+    REGISTERS = auto()
+    """That hold all channels."""
+    TARGET_LANE_TABLE = auto()
+    """Where the results of each lane begin."""
+    DEPTH = auto()
+    """Channels that are summed over."""
+    PATTERN_TABLE = auto()
+    """For each of them, the lane of the source that each lane is multiplied with: see `permutation.py`."""
+    WEIGHT_BLOCK = auto()
+    """Elements of the weight from one register of channels to the next."""
+    WEIGHT_LANE_TABLE = auto()
+    """Where the weights of each lane begin."""
+    WEIGHT_RUN = auto()
+    """Weights of a lane that lie side by side; `WEIGHT_TAP_TABLE` says where each run begins."""
     STRETCH_ROWS = auto()
     """Row taps that are summed before they are added to the sum of the others."""
     # The products: which weight meets which place of the slab.
@@ -250,6 +271,7 @@ class Word(IntEnum):
     """1 where streams are channels of the second operand, and those of the source fill registers."""
     PARTS = auto()
     """Of the pixels; their sums are added in order."""
+    BLOCKS_A_PART = auto()
     SUMS = auto()
     """Elements of all tiles of a task."""
     PANEL_PITCH = auto()

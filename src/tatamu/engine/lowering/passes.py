@@ -32,6 +32,7 @@ _Technique = tuple[str, Callable[[], Lowered | str]]
 _HIGHEST = "precision is 'highest'"
 _REPEATABLE = "all others: sums are to be the same in any batch and layout"
 _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a register, or complex ones"
+_NOT_SHARED = "a group does not fit a register, or groups fill too little of it"
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
 _NO_PHASES = "no stride whose phases side by side fill registers"
@@ -48,6 +49,20 @@ def _first(*techniques: _Technique) -> Lowered:
             return replace(answer, passed_over=tuple(passed_over))
         passed_over.append(f"{name}: {answer}")
     raise AssertionError("the last technique does everything")
+
+
+def _grouped(
+    geometry: Geometry, element: ElementType, target: Target, serves: bool, lower: Callable[[], Lowered]
+) -> tuple[list[_Technique], list[_Technique]]:
+    """Groups of few channels: what is asked before Winograd's filters, and what after them.
+
+    Where a register holds several groups, the filters' transforms have too few channels to pay for.
+    """
+    if geometry.groups == 1:
+        return [], []
+    technique: _Technique = "grouped", lambda: lower() if serves else _NOT_SHARED
+    first = serves and depthwise.shares_registers(geometry, element, target)
+    return ([technique], []) if first else ([], [technique])
 
 
 def lower_forward(
@@ -67,16 +82,17 @@ def lower_forward(
         return replace(direct.lower_forward(*operands, gathers=True), passed_over=(_REPEATABLE,))
     fits = fully_connected.fits(geometry, element, source, weight)
     alone = depthwise.serves(geometry, element, target)
+    serves = depthwise.serves_groups(geometry, element, target, source, result)
+    shared, whole = _grouped(geometry, element, target, serves, lambda: depthwise.lower_forward(*operands))
     return _first(
         ("depthwise", lambda: depthwise.lower_forward(*operands) if alone else _NOT_DEPTHWISE),
+        *shared,
         (
             "fully connected",
             lambda: fully_connected.lower_forward(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
-        (
-            "winograd",
-            lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands),
-        ),
+        ("winograd", lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands)),
+        *whole,
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("planar, of scalars", lambda: few_channels.lower_forward(*operands) or _NOT_FEW),
         ("direct", lambda: direct.lower_forward(*operands)),
@@ -99,13 +115,18 @@ def lower_grad_input(
         return replace(direct.lower_grad_input(*operands, gathers=True), passed_over=(_REPEATABLE,))
     fits = fully_connected.gradient_fits(geometry, element, weight, result)
     alone = depthwise.serves_grad_input(geometry, element, target)
+    serves = depthwise.pads_zeros(geometry)
+    serves = serves and depthwise.serves_groups_gradients(geometry, element, target, grad_output, result)
+    shared, whole = _grouped(geometry, element, target, serves, lambda: depthwise.lower_grad_input(*operands))
     return _first(
         ("depthwise", lambda: depthwise.lower_grad_input(*operands) if alone else _NOT_DEPTHWISE),
+        *shared,
         (
             "fully connected",
             lambda: fully_connected.lower_grad_input(*operands) if fits else _NOT_FULLY_CONNECTED,
         ),
         ("winograd", lambda: _HIGHEST if rounding != "high" else winograd.lower_grad_input(*operands)),
+        *whole,
         ("phases", lambda: phases.lower_grad_input(*operands) or _NO_PHASES),
         ("planar", lambda: planar.lower_grad_input(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_grad_input(*operands)),
@@ -126,9 +147,14 @@ def lower_grad_weight(
     operands = geometry, element, target, source, grad_output, result
     fits = fully_connected.gradient_fits(geometry, element, source, result)
     alone = depthwise.serves(geometry, element, target)
+    serves = depthwise.serves_groups_gradients(geometry, element, target, grad_output, source)
+    shared, whole = _grouped(
+        geometry, element, target, serves, lambda: depthwise_weight.lower_grad_weight(*operands)
+    )
     few = _FEW if streamed_grad_weight.has_few_channels(geometry, element, target) else ""
     return _first(
         ("depthwise", lambda: depthwise_weight.lower_grad_weight(*operands) if alone else _NOT_DEPTHWISE),
+        *shared,
         (
             "fully connected",
             lambda: fully_connected.lower_grad_weight(*operands) if fits else _NOT_FULLY_CONNECTED,
@@ -139,6 +165,7 @@ def lower_grad_weight(
                 _HIGHEST if rounding != "high" else few or winograd_grad_weight.lower_grad_weight(*operands)
             ),
         ),
+        *whole,
         ("streamed", lambda: streamed_grad_weight.lower_grad_weight(*operands) or _NOT_STREAMED),
         ("direct", lambda: grad_weight.lower_grad_weight(*operands)),
     )
