@@ -335,7 +335,7 @@ class Code:
     def add_pairs_of_products(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """``c`` plus both products of the pairs of bf16 in each lane of ``a`` and ``b``, of 512 bits."""
         pairs = ir.VectorType(BF16, 2 * c.type.count)
-        product = self._intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", c.type, [c.type, pairs, pairs])
+        product = self.intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", c.type, [c.type, pairs, pairs])
         return self.builder.call(product, [c, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
@@ -374,7 +374,7 @@ class Code:
 
     def prefetch(self, place: Pointer) -> None:
         """Bring the line of memory at an address nearer, which is to be read soon; it need not exist."""
-        hint = self._intrinsic("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
+        hint = self.intrinsic("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
         self.builder.call(hint, [place.raw, I32(0), I32(2), I32(1)])
 
     def fill_zero(self, target: Pointer, count: Int) -> None:
