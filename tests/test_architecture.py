@@ -40,7 +40,7 @@ FORBIDDEN = {
     "reference": {"torch"},
     "engine": {"numpy", "torch"},
     "layout": {"numpy"},
-    "precision": {"numpy", "torch"},
+    "precision": {"numpy"},
     "launch": {"numpy"},
     "autograd": {"numpy"},
     "functional": {"numpy"},

@@ -45,10 +45,16 @@ def test_a_layer_with_winograd() -> None:
     ("layer", "size", "dtype", "reason"),
     [
         (Conv2d(8, 8, 3, stride=2), (1, 8, 9, 9), torch.float32, "winograd: stride 2"),
-        (Conv2d(8, 8, 3, dilation=2), (1, 8, 9, 9), torch.float32, "winograd: dilation 2"),
+        (Conv2d(16, 16, 3, dilation=2), (1, 16, 9, 9), torch.float32, "winograd: 3 x 3 results do not fill"),
+        (Conv2d(3, 16, 3), (1, 3, 50, 50), torch.float32, "winograd: estimated "),
         (Conv2d(8, 8, 1), (1, 8, 9, 9), torch.float32, "winograd: no filter for a kernel of 1 x 1"),
         (Conv2d(8, 8, 3, dtype=torch.complex64), (8, 9, 9), torch.complex64, "winograd: complex numbers"),
-        (Conv2d(512, 512, 3, padding=1), (1, 512, 2, 2), torch.float32, "winograd: estimated "),
+        (
+            Conv2d(512, 512, 3, padding=1),
+            (1, 512, 2, 2),
+            torch.float32,
+            "winograd: 2 x 2 results do not fill",
+        ),
     ],
 )
 def test_what_was_passed_over_and_why(

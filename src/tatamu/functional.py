@@ -18,7 +18,9 @@ from tatamu.geometry import Convolution, PaddingArgument
 __all__ = ["conv2d", "convolution"]
 
 _is_compiling = torch.compiler.is_dynamo_compiling
-_is_autocast = torch.is_autocast_enabled
+_is_autocast = torch._C._is_any_autocast_enabled
+_rounding = precision.rounding
+_compute = eager.compute
 _frozen, _seems_frozen = reuse.frozen, launch.seems_frozen
 _tensor_keys, _thread_keys = eager.tensor_keys, eager.thread_keys
 
@@ -100,53 +102,32 @@ def convolution(
     Raises:
         TatamuError: as `conv2d`.
     """
-    if not _is_compiling():
-        if has_torch_function_variadic(input, weight, bias):
-            result: Tensor = handle_torch_function(
-                convolution,
-                (input, weight, bias),
-                input,
-                weight,
-                bias,
-                stride,
-                padding,
-                dilation,
-                groups,
-                padding_mode,
-            )
-            return result
-        output = _plain(input, weight, bias, stride, padding, dilation, groups, padding_mode)
-        if output is not None:
-            return output
-    operands.check_kind(input, weight, bias)
-    tensors = _autocast(input, weight, bias)
-    resolved = _resolve(*tensors, stride, padding, dilation, groups, padding_mode)
-    return _shaped(operators.convolution, *tensors, resolved)
-
-
-def _plain(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: object,
-    padding: object,
-    dilation: object,
-    groups: object,
-    padding_mode: str,
-) -> Tensor | None:
-    """The usual call, for which one look-up finds all that is known of it; None where this is another one.
-
-    All that the result depends on is in the key, down to what the dispatcher knows of each tensor and of the
-    thread: nothing is assumed of a tensor because it was plain before.
-    """
+    if _is_compiling():
+        return _by_operators(input, weight, bias, stride, padding, dilation, groups, padding_mode)
+    if has_torch_function_variadic(input, weight, bias):
+        result: Tensor = handle_torch_function(
+            convolution,
+            (input, weight, bias),
+            input,
+            weight,
+            bias,
+            stride,
+            padding,
+            dilation,
+            groups,
+            padding_mode,
+        )
+        return result
+    # One look-up finds all that is known of a usual call. All that its result depends on is in the key, down
+    # to what the dispatcher knows of each tensor and of the thread: none is plain because it was before.
     try:
-        if _is_autocast("cpu"):
+        if _is_autocast():
             input, weight, bias = _autocast(input, weight, bias)
         key = (
             input.shape, input.stride(), input.dtype, _tensor_keys(input).raw_repr(),
             weight.shape, weight.stride(), weight.dtype, _tensor_keys(weight).raw_repr(),
             None if bias is None else (bias.shape, bias.stride(), bias.dtype, _tensor_keys(bias).raw_repr()),
-            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(), precision.highest,
+            stride, padding, dilation, groups, padding_mode, _thread_keys().raw_repr(), _rounding(),
             _seems_frozen(weight) if _frozen else False,
         )  # fmt: skip
         found = _found.get(key)
@@ -164,15 +145,13 @@ def _plain(
     known = found.known
     if known is None:
         return _shaped(eager.convolution, input, weight, bias, found.resolved)
-    return eager.compute(input, weight, bias, known)
+    return _compute(input, weight, bias, known)
 
 
-def _unknown(
-    key: object, input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any
-) -> Tensor | None:
-    """A call that nothing is known of, until now if there is a key; None where it is not plain."""
+def _unknown(key: object, input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
+    """A call that nothing is known of, until now if it is plain and there is a key."""
     if not (eager.is_plain(input, weight) if bias is None else eager.is_plain(input, weight, bias)):
-        return None
+        return _by_operators(input, weight, bias, *arguments)
     resolved = _resolve(input, weight, bias, *arguments)
     if key is not None:
         if len(_found) >= _MOST_FOUND:
@@ -181,6 +160,13 @@ def _unknown(
         stride, padding, dilation, groups, _ = arguments
         _found[key] = _Found(stride, padding, dilation, groups, resolved, known)
     return _shaped(eager.convolution, input, weight, bias, resolved)
+
+
+def _by_operators(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
+    """A call that torch's dispatcher is to see: its transforms, modes and tracers are at work."""
+    operands.check_kind(input, weight, bias)
+    tensors = _autocast(input, weight, bias)
+    return _shaped(operators.convolution, *tensors, _resolve(*tensors, *arguments))
 
 
 def _resolve(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Convolution:

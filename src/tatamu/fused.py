@@ -87,7 +87,7 @@ class FusedConv2d(Conv2d):
                     weight.shape, weight.stride(), weight.dtype, _tensor_keys(weight).raw_repr(),
                     self.stride, self.padding, self.dilation, self.groups, self.padding_mode, self.activation,
                     None if bias is None else (bias.stride(), bias.dtype, _tensor_keys(bias).raw_repr()),
-                    _thread_keys().raw_repr(), _is_autocast("cpu"), precision.highest,
+                    _thread_keys().raw_repr(), _is_autocast("cpu"), precision.rounding(),
                     launch.seems_frozen(weight),
                 )  # fmt: skip
                 found = self._known[key]

@@ -187,13 +187,14 @@ def prepare_forward(
         return None
     stride = None if bias is None else bias.stride(0)
     frozen = seems_frozen(weight)
-    key = ("forward", _signature(input), _signature(weight), stride, convolution, precision.highest, frozen)
+    operands = _signature(input), _signature(weight)
+    key = ("forward", *operands, stride, convolution, precision.rounding(), frozen)
 
     def lower(result: Operand) -> Lowered:
         element = _ELEMENTS[input.dtype]
         operands = _operand(input), _operand(weight), stride, result
-        highest = precision.highest
-        return lower_forward(geometry, element, host(), *operands, highest=highest, frozen=frozen)
+        rounding = precision.rounding()
+        return lower_forward(geometry, element, host(), *operands, rounding=rounding, frozen=frozen)
 
     found = _prepared.get(key)
     if found is not None:
@@ -230,7 +231,8 @@ def prepare_finished(
     element, stride = _ELEMENTS[input.dtype], None if bias is None else bias.stride(0)
     operands = _operand(input), _operand(weight), stride, _operand(result)
     frozen = seems_frozen(weight)
-    lowered = lower_forward(geometry, element, host(), *operands, highest=precision.highest, frozen=frozen)
+    rounding = precision.rounding()
+    lowered = lower_forward(geometry, element, host(), *operands, rounding=rounding, frozen=frozen)
     if not takes_ending(lowered, element):
         return None
     finished = with_ending(lowered, element, activation, residual is not None)
@@ -272,12 +274,12 @@ def plans(input: Tensor, weight: Tensor, bias: Tensor | None, convolution: Convo
         for size in (geometry.output_size, geometry.input_size, geometry.weight_size)
     )
     x, w, stride = _operand(input), _operand(weight), None if bias is None else bias.stride(0)
-    common, highest = (geometry, _ELEMENTS[input.dtype], host()), precision.highest
+    common, rounding = (geometry, _ELEMENTS[input.dtype], host()), precision.rounding()
     frozen = seems_frozen(weight)
-    found = {"forward": lower_forward(*common, x, w, stride, y, highest=highest, frozen=frozen)}
+    found = {"forward": lower_forward(*common, x, w, stride, y, rounding=rounding, frozen=frozen)}
     if not _ELEMENTS[input.dtype].is_integer:
-        found["grad_input"] = lower_grad_input(*common, y, w, gx, highest=highest)
-        found["grad_weight"] = lower_grad_weight(*common, x, y, gw, highest=highest)
+        found["grad_input"] = lower_grad_input(*common, y, w, gx, rounding=rounding)
+        found["grad_weight"] = lower_grad_weight(*common, x, y, gw, rounding=rounding)
     return found
 
 
@@ -299,13 +301,13 @@ def prepare_grad_input(
     if grad_output.numel() == 0 or weight.numel() == 0:
         return None
     operands = _signature(grad_output), _signature(weight)
-    key = ("grad_input", *operands, input_size, convolution, channels_last, precision.highest)
+    key = ("grad_input", *operands, input_size, convolution, channels_last, precision.rounding())
 
     def lower(result: Operand) -> Lowered:
         geometry = Geometry.of(input_size, _size(weight), convolution)
         element = _ELEMENTS[grad_output.dtype]
         operands = _operand(grad_output), _operand(weight), result
-        return lower_grad_input(geometry, element, host(), *operands, highest=precision.highest)
+        return lower_grad_input(geometry, element, host(), *operands, rounding=precision.rounding())
 
     return _prepared.get(key) or _prepare(key, input_size, grad_output, channels_last, lower)
 
@@ -331,13 +333,13 @@ def prepare_grad_weight(
     if grad_output.numel() == 0 or input.numel() == 0:
         return None
     operands = _signature(grad_output), _signature(input)
-    key = ("grad_weight", *operands, weight_size, convolution, channels_last, precision.highest)
+    key = ("grad_weight", *operands, weight_size, convolution, channels_last, precision.rounding())
 
     def lower(result: Operand) -> Lowered:
         geometry = Geometry.of(_size(input), weight_size, convolution)
         element = _ELEMENTS[grad_output.dtype]
         operands = _operand(input), _operand(grad_output), result
-        return lower_grad_weight(geometry, element, host(), *operands, highest=precision.highest)
+        return lower_grad_weight(geometry, element, host(), *operands, rounding=precision.rounding())
 
     return _prepared.get(key) or _prepare(key, weight_size, grad_output, channels_last, lower)
 

@@ -1,13 +1,22 @@
-"""How exact results are to be, for the whole process."""
+"""How exact and how repeatable results are to be, for the whole process."""
 
 from __future__ import annotations
 
+import torch
+
+from tatamu.engine.spec import Rounding
 from tatamu.errors import PrecisionError
 
-PRECISIONS = ("high", "highest")
+PRECISIONS: tuple[Rounding, Rounding] = ("high", "highest")
 
-highest = False
-"""Whether each result is summed from the products of its definition. Part of the key of whatever is kept."""
+_chosen: Rounding = "high"
+_is_deterministic = torch._C._get_deterministic_algorithms
+"""What `torch.are_deterministic_algorithms_enabled` returns, at half the cost: it is asked at each call."""
+
+
+def rounding() -> Rounding:
+    """What calls are to heed now: part of the key of whatever is kept."""
+    return "repeatable" if _is_deterministic() else _chosen
 
 
 def set_precision(precision: str) -> None:
@@ -19,15 +28,20 @@ def set_precision(precision: str) -> None:
 
     'highest' computes every result from the products of its definition; rounding is that of a sum.
 
+    Either way the same call gives the same bits each time, on any number of threads. Under
+    ``torch.use_deterministic_algorithms(True)`` results are summed as with 'highest', and outputs and
+    gradients of the input have the same bits for an image alone, in any batch and in any memory format.
+    That is slower.
+
     Raises:
         PrecisionError: another name.
     """
-    global highest  # noqa: PLW0603  # One for the process, as torch's own precision is.
+    global _chosen  # noqa: PLW0603  # One for the process, as torch's own precision is.
     if precision not in PRECISIONS:
         raise PrecisionError.of(precision, PRECISIONS)
-    highest = precision == "highest"
+    _chosen = "highest" if precision == "highest" else "high"
 
 
 def get_precision() -> str:
     """'high' or 'highest'."""
-    return PRECISIONS[highest]
+    return _chosen

@@ -52,9 +52,10 @@ def geometry(integer: Integers) -> Geometry:
         rows, columns = axis(integer, mode, 4, 3), axis(integer, mode, 70, 5)
     elif shape == 2:  # More channels than one slab holds, and more than one tile.
         rows, columns, deep, wide = axis(integer, mode, 5, 3), axis(integer, mode, 6, 3), (20, 90), (1, 70)
-    elif shape == 3:  # Depthwise, with a multiplier.
+    elif shape == 3:  # Depthwise, with a multiplier; or groups of few channels.
         rows, columns = axis(integer, mode, 9, 5), axis(integer, mode, 20, 5)
-        groups, deep, wide = integer(2, 36), (1, 1), (1, 2)
+        few = integer(1, 4)
+        groups, deep, wide = integer(2, 36), (1, few), (1, max(2, few))
     elif shape == 4:  # Fully connected: the kernel is as large as the image.
         mode, groups, deep, wide = "zeros", integer(1, 2), (1, 40), (1, 20)
         rows, columns = (Axis(size, size, integer(1, 2)) for size in (integer(1, 3), integer(1, 3)))

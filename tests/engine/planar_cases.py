@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ import pytest
 
 from engine.cases import Arrangement, Case, Integers, axis
 from tatamu.engine.lowering import planar, winograd
+from tatamu.engine.target import Target
 from tatamu.geometry import PADDING_MODES, Axis, Geometry
 
 
@@ -17,8 +17,10 @@ from tatamu.geometry import PADDING_MODES, Axis, Geometry
 def forced() -> Iterator[None]:
     """Wherever it is possible, whatever it costs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planar, "direct_cycles", lambda *_: math.inf)
+        for least in ("_FILLED", "_FILLED_STRIDED", "_PRODUCTS"):
+            patch.setattr(planar, least, 0)
         patch.setattr(winograd, "why_not", lambda *_: "another technique is wanted")
+        patch.setattr(Target, "multiplies_pairs", lambda *_: False)
         yield
 
 

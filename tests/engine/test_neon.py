@@ -41,15 +41,17 @@ def program(programs: dict[str, Path], kernel: jit.Kernel) -> Path:
     """The program that runs one kernel."""
     name = kernel.name(TARGET)
     if name not in programs:
-        object_file, path = programs[""] / f"{name}.o", programs[""] / name
-        object_file.write_bytes(jit.emit_object(kernel, TARGET))
+        path, object_files = programs[""] / name, []
+        for number, code in enumerate(jit.emit_objects(kernel, TARGET)):
+            object_files.append(programs[""] / f"{name}.{number}.o")
+            object_files[-1].write_bytes(code)
         command = [
             COMPILER,
             "-static",
             "-O1",
             f"-DENTRY={name}",
             str(DRIVER),
-            str(object_file),
+            *map(str, object_files),
             "-o",
             str(path),
         ]

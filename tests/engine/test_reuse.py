@@ -154,7 +154,7 @@ def test_without_memory_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
 def test_eight_threads_on_one_weight_that_changes_between_their_calls(omp_threads: int) -> None:
     threads, versions = 8, [torch.randn(64, 64, 3, 3) for _ in range(3)]
     w = torch.zeros_like(versions[0])
-    inputs = [torch.randn(1, 64, 20, 20 + n % 3) for n in range(threads)]
+    inputs = [torch.randn(1, 64, 56, 56 + n % 3) for n in range(threads)]
     torch.set_num_threads(omp_threads)
     expected = [[conv2d(x, version.clone(), None, 1, 1) for x in inputs] for version in versions]
     turn, current = 0, 0

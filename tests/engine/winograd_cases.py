@@ -43,14 +43,16 @@ def forced(number: int) -> Iterator[list[Any]]:
 
 
 def geometry(integer: Integers) -> Geometry:
-    """A convolution of stride 1 with several tiles, blocks of channels, and tails of all of them."""
+    """A convolution of stride 1 with several tiles, phases, blocks of channels, and tails of all of them."""
     mode = PADDING_MODES[integer(0, 3)]
     axes = []
     for kernel in TAPS[integer(0, len(TAPS) - 1)]:
         size = integer(2, 23)
         most = {"reflect": size - 1, "circular": size}.get(mode, 4)
         before, after = integer(0, min(4, most)), integer(0, min(4, most))
-        axes.append(Axis(max(size, kernel - before - after), kernel, 1, 1, before, after))
+        dilation = max(1, integer(-2, 3)) if mode == "zeros" else 1
+        least = dilation * (kernel - 1) + 1 - before - after
+        axes.append(Axis(max(size, least), kernel, 1, dilation, before, after))
     groups = integer(1, 2)
     channels, m = groups * integer(1, 37), groups * integer(1, 50)
     return Geometry(integer(1, 3), channels, m, groups, axes[0], axes[1], mode)
@@ -71,14 +73,16 @@ def limits(plan: WinogradPlan, it: Operands, expected: dict[str, Tensor]) -> dic
     taps = geometry.kernel_size
     rows, columns = (filtering(m, r) for m, r in zip(plan.outputs, taps, strict=True))
     x, w, gy = (exact(t).abs() for t in (it.input, it.weight, it.grad_output))
-    forward = _magnitude(rows, columns, padded(x, geometry), w, geometry.groups)
+    dilation = geometry.rows.dilation, geometry.columns.dilation
+    forward = _magnitude(rows, columns, padded(x, geometry), w, geometry.groups, dilation)
     if it.bias is not None:
         forward += exact(it.bias).abs()[:, None, None]
     o, c, h, v = w.shape
     turned = w.view(geometry.groups, o // geometry.groups, c, h, v).transpose(1, 2).flatten(0, 1).flip(2, 3)
     (top, bottom), (left, right) = geometry.padding
-    sides = (v - 1 - left, v - 1 - right, h - 1 - top, h - 1 - bottom)
-    grad_input = _magnitude(rows, columns, torch.nn.functional.pad(gy, sides), turned, geometry.groups)
+    down, across = (axis.effective_kernel - 1 for axis in (geometry.rows, geometry.columns))
+    around = torch.nn.functional.pad(gy, (across - left, across - right, down - top, down - bottom))
+    grad_input = _magnitude(rows, columns, around, turned, geometry.groups, dilation)
     found = {}
     for name, magnitude, channels in (
         ("forward", forward, c),
@@ -94,19 +98,32 @@ def grad_weight_limit(plan: WinogradGradWeightPlan, it: Operands, expected: Tens
     rows, columns = (filtering(r, m) for m, r in zip(plan.tile, geometry.kernel_size, strict=True))
     b_down, b_across, g_down, g_across, a_down, a_across = _absolute_all(rows, columns)
     (mh, mw), (kernel_h, kernel_w) = plan.tile, geometry.kernel_size
-    gy = exact(it.grad_output).abs()
-    tiles_h, tiles_w = -(-gy.shape[2] // mh), -(-gy.shape[3] // mw)
-    grads = _enlarged(gy, tiles_h * mh, tiles_w * mw).unfold(2, mh, mh).unfold(3, mw, mw)
-    x = _enlarged(
-        padded(exact(it.input).abs(), geometry), tiles_h * mh + kernel_h - 1, tiles_w * mw + kernel_w - 1
-    )
-    tiles = x.unfold(2, mh + kernel_h - 1, mh).unfold(3, mw + kernel_w - 1, mw)
-    left = (b_down @ tiles @ b_across.T).unflatten(1, (geometry.groups, -1))
-    right = (g_down @ grads @ g_across.T).unflatten(1, (geometry.groups, -1))
-    sums = torch.einsum("ngctuij,ngmtuij->gmcij", left, right)
-    magnitude = (a_down @ sums @ a_across.T).flatten(0, 1)
-    count = _roundings(rows, columns) + geometry.batch * tiles_h * tiles_w
+    source = padded(exact(it.input).abs(), geometry)
+    magnitude, count = torch.zeros_like(expected), _roundings(rows, columns)
+    for down, across in _phases((geometry.rows.dilation, geometry.columns.dilation)):
+        gy = exact(it.grad_output).abs()[:, :, down, across]
+        if not gy.numel():
+            continue
+        tiles_h, tiles_w = -(-gy.shape[2] // mh), -(-gy.shape[3] // mw)
+        grads = _enlarged(gy, tiles_h * mh, tiles_w * mw).unfold(2, mh, mh).unfold(3, mw, mw)
+        height, width = tiles_h * mh + kernel_h - 1, tiles_w * mw + kernel_w - 1
+        x = _enlarged(source[:, :, down, across], height, width)
+        tiles = x.unfold(2, mh + kernel_h - 1, mh).unfold(3, mw + kernel_w - 1, mw)
+        left = (b_down @ tiles @ b_across.T).unflatten(1, (geometry.groups, -1))
+        right = (g_down @ grads @ g_across.T).unflatten(1, (geometry.groups, -1))
+        sums = torch.einsum("ngctuij,ngmtuij->gmcij", left, right)
+        magnitude += (a_down @ sums @ a_across.T).flatten(0, 1)
+        count += geometry.batch * tiles_h * tiles_w
     return bound(it.input.dtype, count, magnitude, expected)
+
+
+def _phases(dilation: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """The rows and columns of each convolution without dilation that one with dilation is made of."""
+    return [
+        (slice(i, None, dilation[0]), slice(j, None, dilation[1]))
+        for i in range(dilation[0])
+        for j in range(dilation[1])
+    ]
 
 
 def _roundings(rows: Filtering, columns: Filtering) -> int:
@@ -118,11 +135,22 @@ def _roundings(rows: Filtering, columns: Filtering) -> int:
     return sum(2 * (axis.products + 2) + axis.taps + 2 for axis in (rows, columns))
 
 
-def _magnitude(rows: Filtering, columns: Filtering, x: Tensor, w: Tensor, groups: int) -> Tensor:
+def _magnitude(
+    rows: Filtering, columns: Filtering, x: Tensor, w: Tensor, groups: int, dilation: tuple[int, int]
+) -> Tensor:
     """The algorithm on absolute values, matrices included: what each rounding is relative to.
 
     Source: Barabasz et al., 2020, arXiv:1803.10986, theorem 3; Higham, as in `tolerance`.
     """
+    if dilation != (1, 1):
+        size = [have - step * (axis.taps - 1) for have, step, axis in
+                zip(x.shape[2:], dilation, (rows, columns), strict=True)]  # fmt: skip
+        found = torch.zeros(x.shape[0], w.shape[0], *size, dtype=torch.float64)
+        for down, across in _phases(dilation):
+            if found[:, :, down, across].numel():
+                of_phase = _magnitude(rows, columns, x[:, :, down, across], w, groups, (1, 1))
+                found[:, :, down, across] = of_phase
+        return found
     b_down, b_across, g_down, g_across, a_down, a_across = _absolute_all(rows, columns)
     height, width = x.shape[2:]
     out_h, out_w = height - rows.taps + 1, width - columns.taps + 1

@@ -121,7 +121,7 @@ class _Convolution(_SingleLevelFunction):
         of_bias = ctx.needs_input_grad[2]
         key = (
             thread_keys().raw_repr(), _signature(grad), x is not None and _signature(x),
-            w is not None and _signature(w), of_bias, precision.highest,
+            w is not None and _signature(w), of_bias, precision.rounding(),
         )  # fmt: skip
         found = known.gradients.get(key)
         # With create_graph the gradients are differentiated in their turn.

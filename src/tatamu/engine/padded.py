@@ -30,6 +30,38 @@ class PaddedAxis:
         return [-1 if source is None else source for source in found]
 
 
+@dataclass(frozen=True)
+class RowPhase:
+    """Rows of results a dilation apart, which only need rows of the source that are as far apart.
+
+    Attributes:
+        first: the first row of results.
+        source: the first row of the source.
+        size: the number of rows of results.
+        axis: those rows of the source, with their padding.
+    """
+
+    first: int
+    source: int
+    size: int
+    axis: PaddedAxis
+
+
+def row_phases(size: int, before: int, grid: int, taps: int, dilation: int) -> list[RowPhase]:
+    """A convolution of ``grid`` rows of results as convolutions without dilation.
+
+    Its source has ``size`` rows and ``before`` rows of padding, and its taps are ``dilation`` rows apart.
+    """
+    found = []
+    for first in range(min(dilation, grid)):
+        source = (first - before) % dilation
+        rows, results = max(0, -(-(size - source) // dilation)), -(-(grid - first) // dilation)
+        padding = (source + before - first) // dilation
+        axis = PaddedAxis(rows, padding, results + taps - 1 - rows - padding)
+        found.append(RowPhase(first, source, results, axis))
+    return found
+
+
 def padded_words(table: Table, rows: PaddedAxis, columns: PaddedAxis, mode: str) -> dict[Word, int]:
     """Append the lists that `define_pack_channels` reads, and name them."""
     top, bottom = rows.inside

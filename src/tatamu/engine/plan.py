@@ -5,6 +5,7 @@ Nothing here depends on the number of threads, so results do not either.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ class Work:
     """Source columns from the first tap to the last, less one; None where rows cannot be gapped."""
     images_follow: bool
     """Whether the results of an image are a constant step apart, so that images can be taken together."""
+    gathered: int = 1
+    """Channels of the source that are gathered into one: two where they are multiplied in pairs."""
 
 
 @dataclass(frozen=True)
@@ -158,34 +161,45 @@ def _cuts(
     weight_cycles = weight_bytes / (_FAR_BYTES_A_CYCLE if far else _NEAR_BYTES_A_CYCLE)
     panels = -(-work.m // rows)
 
-    def cut(form: Form, copies: int, extra: int, images: int, block_h: int, parts: int) -> _Cut:
+    most_parts = max(1, panels // _TILES_AT_LEAST)
+    all_parts = [n for n in (1, 2, 4, 8) if n <= most_parts]
+
+    def cuts(form: Form, copies: int, extra: int, images: int, block_h: int) -> Iterator[_Cut]:
         pixels = (images * block_h - 1) * (work.grid_w + extra) + work.grid_w
         slots = (block_h - 1) * work.stride_h + (1 if form is Form.COPIED else work.row_span)
         slab_bytes = channel_block * copies * images * slots * (work.grid_w + extra) * item
         blocks = -(-work.batch // images) * -(-work.grid_h // block_h)
         # A single wide row is cut into columns afterwards.
         pieces = -(-work.grid_w // (2 * _PIXELS_WANTED)) if block_h == 1 else 1
-        tasks = blocks * work.groups * parts * pieces
         across, rest = divmod(-(-pixels // lanes), vectors)
         steps = across * _step_cycles(rows, vectors) + (_step_cycles(rows, rest) if rest else 0)
         copies_a_row = -(-(work.grid_w + extra) // lanes) * (1 if work.stride_w == 1 else 2)
-        row_cycles = _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
-        packing = parts * copies * images * slots * row_cycles
-        cycles = (packing + panels * taps * steps + weight_cycles) * waiting(tasks) * blocks
-        return _Cut(form, images, block_h, work.grid_w, slab_bytes, -(-panels // parts) * rows, cycles)
+        row_cycles = work.gathered * _COPY_CYCLES * (_ROW_COPIES + copies_a_row)
+        packing = copies * images * slots * row_cycles
+        multiplying = panels * taps * steps + weight_cycles
+        for parts in all_parts:
+            tasks = blocks * work.groups * parts * pieces
+            cycles = (parts * packing + multiplying) * waiting(tasks) * blocks
+            m_block = -(-panels // parts) * rows
+            yield _Cut(form, images, block_h, work.grid_w, slab_bytes, m_block, cycles)
+            if tasks >= _TASKS_WANTED:  # More parts would only gather more often.
+                break
 
-    most_parts = max(1, panels // _TILES_AT_LEAST)
-    for parts in [n for n in (1, 2, 4, 8) if n <= most_parts]:
-        for block_h in _splits(work.grid_h):
-            if block_h * work.grid_w > _PIXELS_WANTED * 4 and block_h > 1:
-                continue
-            yield cut(Form.ALIGNED, max(1, work.column_taps), 0, 1, block_h, parts)
-            if work.gap is not None:
-                yield cut(Form.GAPPED, 1, work.gap, 1, block_h, parts)
-        for images in _image_counts(work):
-            yield cut(Form.COPIED, max(1, taps), 0, images, work.grid_h, parts)
+    for block_h in _splits(work.grid_h):
+        pixels = block_h * work.grid_w
+        too_many = pixels > _PIXELS_WANTED * 4 and block_h > 1
+        # Fewer than a register leave part of it empty, and rows can be had.
+        too_few = pixels < lanes and block_h < work.grid_h
+        if too_many or too_few:
+            continue
+        yield from cuts(Form.ALIGNED, max(1, work.column_taps), 0, 1, block_h)
+        if work.gap is not None:
+            yield from cuts(Form.GAPPED, 1, work.gap, 1, block_h)
+    for images in _image_counts(work):
+        yield from cuts(Form.COPIED, max(1, taps), 0, images, work.grid_h)
 
 
+@functools.lru_cache(maxsize=64)  # Edges of a grid come in fours.
 def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
     """The plan of the direct (implicit GEMM) kernel."""
     choices = tiles(target)
@@ -239,6 +253,7 @@ class InterleavedPlan:
     reason: str
 
 
+@functools.lru_cache(maxsize=64)  # As above.
 def plan_interleaved(
     pixels: int,
     groups: int,

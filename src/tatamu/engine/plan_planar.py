@@ -1,4 +1,4 @@
-"""Whether result channels belong in registers where planes are read and written, and in which blocks.
+"""In which blocks planes are computed with result channels in registers.
 
 A pure function of the work and the target. The costs are cycles of one core.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tatamu.engine.kernels.descriptions import STRETCH
+from tatamu.engine.kernels.descriptions import PLANAR_REST, PLANAR_REST_ROWS, STRETCH
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -16,6 +16,12 @@ _WAITING_POWER = 0.2
 _MOST_PIXELS = 1600
 _PACK_CYCLES = 1.0
 """Of a weight that is turned and packed."""
+_NEAR_CYCLES, _FAR_CYCLES = 0.25, 0.6
+"""Of a packed weight that a task reads: from L2, or where all of them do not stay there."""
+_PHASE_CYCLES = 8000
+"""Of threads that meet once more."""
+_TASK_CYCLES = 600
+"""Of a task, besides a cycle for each pixel and product that it lists."""
 _BYTES_A_CYCLE = 24
 """Of a source that comes from further away than L2."""
 _COPY_CYCLES = 3
@@ -26,13 +32,13 @@ _FAR_WAIT_CYCLES = 10
 """The same where they have left the cache."""
 _STEP_CYCLES = 1.5
 """Of one step of a register tile, besides its products."""
-_DIRECT_EFFICIENCY = (0.79, 0.72, 0.62)
-"""Of the direct kernel, for strides of one, two and more."""
-_DIRECT_WHOLE_EFFICIENCY = 0.86
-"""The same for stride one where pixels fill whole registers."""
+_REST_CYCLES = 1.4
+"""Of a row of the small tiles that left-over pixels are multiplied in, relative to one of the large."""
 _SPLITS = (1, 2, 4, 8, 16)
-_STORE_CYCLES = 16
+_STORE_CYCLES = 12
 """Of a register of results that is turned and written."""
+_SHARED_BYTES = range(64 << 10, 64 << 20)
+"""Of weights that are packed once for all tasks; fewer are packed sooner than threads have met again."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,8 @@ class PlanarWork:
     columns: int
     """Source columns, with their padding."""
     in_place: bool
-    stride_w: int
-    packs_weights: bool
-    """Whether the direct kernel packs them too."""
+    may_share: bool
+    """Whether weights may be packed before the tasks begin."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,22 @@ class PlanarPlan:
     block_h: int
     m_block: int
     channel_block: int
-    cycles: float
+    shares: bool
+    """Whether weights are packed once, before the tasks begin, rather than by each task."""
     reason: str
 
 
-def tile_rows(pixels: int, target: Target) -> int:
-    """Pixels of a register tile that fill it; most images are a multiple of seven wide."""
-    if target.registers < 32:
-        return 4
-    return min((8, 7), key=lambda rows: -(-pixels // rows) * rows * (1 + 0.01 * (8 - rows)))
+def may_share(weights: int, item: int) -> bool:
+    """Whether so many weights may be packed once for all tasks, rather than by each task."""
+    return weights * item in _SHARED_BYTES
+
+
+def _tile_rows(pixels: int, rows: int) -> float:
+    """Rows of register tiles that some pixels take, as much as they cost."""
+    rest = pixels % rows
+    if rest > PLANAR_REST:
+        return pixels - rest + rows
+    return pixels - rest + _REST_CYCLES * PLANAR_REST_ROWS * -(-rest // PLANAR_REST_ROWS)
 
 
 def plan_planar(
@@ -84,19 +96,23 @@ def plan_planar(
     registers = -(-work.m // lanes)
     taps = max(1, work.taps)
     room = _room(target)
+    weights = registers * lanes * work.channels * taps
+    reading = _FAR_CYCLES if weights * item > room else _NEAR_CYCLES
 
-    def cycles(vectors: int, images: int, block_h: int, across: int) -> float:
+    def cycles(vectors: int, images: int, block_h: int, across: int, shares: bool) -> float:
         pixels = images * block_h * grid_w
         blocks = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
         m_blocks = -(-registers // (across * vectors))
         products = taps * work.channels
-        tiles = -(-pixels // rows) * -(-registers // vectors)
+        tile_rows = _tile_rows(pixels, rows)
         waits = -(-products // STRETCH) * _WAIT_CYCLES + _STORE_CYCLES
         if pixels * across * vectors * lanes * item > room:
             block = _channel_block(work, vectors * lanes, images, block_h, item, room)
             waits += -(-work.channels // block) * _FAR_WAIT_CYCLES
-        cost = -(-pixels // rows) * rows * registers * products + tiles * products * _STEP_CYCLES
-        cost += registers * (_PACK_CYCLES * lanes * products + waits * pixels)
+        cost = tile_rows * products * (registers + -(-registers // vectors) * _STEP_CYCLES / rows)
+        cost += registers * (reading if shares else _PACK_CYCLES) * lanes * products
+        cost += registers * waits * -(-pixels // lanes) * lanes
+        cost += m_blocks * (_TASK_CYCLES + pixels + products)
         lines = _lines(work, images, block_h)
         read = lines * work.columns * item
         passes = m_blocks if read < room else -(-registers // vectors)
@@ -106,42 +122,30 @@ def plan_planar(
             cost += m_blocks * work.channels * copied * _COPY_CYCLES
         tasks = blocks * m_blocks
         waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        return cost * blocks * waiting
+        first = work.groups * weights * _PACK_CYCLES + _PHASE_CYCLES if shares else 0.0
+        return cost * blocks * waiting + first
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
     widths = {most_vectors, max(1, most_vectors - 1)} if registers >= most_vectors else {registers}
     best = min(
         (
-            (vectors, *shape, across)
+            (vectors, *shape, across, shares)
             for vectors in sorted(widths, reverse=True)
             for shape in shapes
             for across in sorted({-(-registers // vectors // n) for n in _SPLITS if n * vectors <= registers})
+            for shares in ((False, True) if work.may_share else (False,))
         ),
         key=lambda choice: cycles(*choice),
     )
-    vectors, images, block_h, across = best
+    vectors, images, block_h, across, shares = best
     block = _channel_block(work, vectors * lanes, images, block_h, item, room)
     m_block = across * vectors * lanes
     reason = (
         f"planar: {rows}x{vectors} tile for {work.m} channels; blocks of {images}x{block_h}x{grid_w} pixels,"
         f" {m_block} channels each, summed over {block} of {work.channels} channels at a time"
     )
-    return PlanarPlan(vectors, images, block_h, m_block, block, cycles(*best), reason)
-
-
-def direct_cycles(work: PlanarWork, element: ElementType, target: Target) -> float:
-    """What the direct kernel takes for the same job: pixels fill its registers, and it gathers them."""
-    lanes = target.lanes(element.compute_bytes)
-    stride = max(work.rows[1], work.stride_w)
-    efficiency = _DIRECT_EFFICIENCY[min(stride, len(_DIRECT_EFFICIENCY)) - 1]
-    pixels = work.grid[0] * work.grid[1]
-    if stride == 1 and pixels % lanes == 0:
-        efficiency = _DIRECT_WHOLE_EFFICIENCY
-    registers = work.groups * work.batch * -(-pixels // lanes)
-    products = work.m * max(1, work.taps) * work.channels
-    packing = _PACK_CYCLES * work.groups * products if work.packs_weights else 0.0
-    return registers * products / efficiency + packing
+    return PlanarPlan(vectors, images, block_h, m_block, block, shares, reason)
 
 
 def follow(plan: PlanarPlan, work: PlanarWork, element: ElementType, target: Target) -> PlanarPlan:

@@ -1,20 +1,25 @@
-"""Whether Winograd's filters pay for a layer, which of them, and in which blocks: a pure function.
+"""Whether Winograd's filters pay for a layer, and in which blocks: a pure function.
 
-The costs are cycles of one core: multiply-adds at one register a cycle, transforms by their instructions,
-traffic by the level of cache it comes from. docs/decisions/winograd.md compares them with measurements.
+Which filter, and whether it pays, is a question of the layer alone, not of the image and the batch, so a new
+size compiles nothing. The costs are cycles of one core: multiply-adds at one register a cycle, transforms by
+their instructions, traffic by the level of cache it comes from. docs/decisions/winograd.md compares them with
+measurements.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tatamu.engine.plan import waiting
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
-_POINTS = (3, 5)
+_POINTS = 5
 """Besides infinity. Seven cost more accuracy on data of very different sizes than is promised."""
 INSTRUCTIONS_A_CYCLE = 2.5
+_MOVING_INSTRUCTIONS_A_CYCLE = 0.85
+"""Of the transforms of tiles, whose slabs are gathered before, and whose products all go to L2."""
 _DIRECT_EFFICIENCY = 0.85
 MULTIPLY_EFFICIENCY = 0.92
 _NEAR_BYTES_A_CYCLE = 32
@@ -24,8 +29,11 @@ _LEAST_TILES = 12
 _MOST_TILES = 96
 _CHOICES = 4
 """Numbers of images that are weighed, the largest that fit."""
-_WORTH_WEIGHING = 1.3
 _MOST_SCRATCH = 4 << 20
+_PACKINGS = 0.5
+"""How often a call is taken to transform shared weights: every one in training, none while they stay."""
+_LEAST_GAIN = 1.15
+"""Products that are left out, taps in the padding not counted: less does not pay for the transforms."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,27 @@ class WinogradWork:
     m: int
     grid: tuple[int, int]
     taps: tuple[int, int]
-    packings: float = 1.0
-    """How often a call packs its weights: less than once where they are used again (`engine/reuse.py`)."""
+    dilation: tuple[int, int]
+    """Of each axis. Results so far apart are those of a convolution without dilation, a phase."""
+    inside: int
+    """Pairs of a result and a tap that does not lie in zero padding, of each pair of channels in an image."""
+
+    @property
+    def phases(self) -> int:
+        """Phases of the rows: those of the columns are done together, tile by tile."""
+        return min(self.dilation[0], self.grid[0])
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Rows of tiles of a phase, and tiles of a row: so many of each phase of the columns side by side."""
+        mh, mw = tile(self.taps)
+        across = self.dilation[1]
+        return -(-self.grid[0] // (self.dilation[0] * mh)), -(-self.grid[1] // (across * mw)) * across
+
+    @property
+    def products(self) -> int:
+        """Of an image, for each pair of channels."""
+        return self.phases * self.tiles[0] * self.tiles[1] * tile_products(self.taps)
 
 
 @dataclass(frozen=True)
@@ -52,61 +79,84 @@ class WinogradPlan:
     images: int
     block: tuple[int, int]
     panels: int
+    channel_block: int
+    """Source channels that are summed over at a time."""
+    own_weights: bool
+    """Whether tasks transform the weights that they multiply by, a block of channels at a time; else a phase
+    before transforms all, which tasks share."""
     cycles: float
     reason: str
 
 
-def direct_cycles(work: WinogradWork, lanes: int) -> float:
-    """What the same layer costs without."""
-    pixels = work.batch * work.grid[0] * work.grid[1]
-    products = work.groups * work.channels * work.m * work.taps[0] * work.taps[1]
-    return pixels * products / lanes / _DIRECT_EFFICIENCY
-
-
 def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> WinogradPlan | str:
     """The cheapest plan, or why the direct kernel is to be taken."""
-    best = min(plans(work, element, target), key=lambda plan: plan.cycles, default=None)
-    if best is None:
-        return no_filter(work)
-    direct = direct_cycles(work, target.lanes(element.compute_bytes))
-    return best if best.cycles < direct else dearer(best.cycles, direct)
+    there, back = transforms(work.taps)
+    lanes = target.lanes(element.compute_bytes)
+    each = there * -(-work.channels // lanes) + back * -(-work.m // lanes)
+    rows, _ = register_tile(1, target.registers)
+    products_a_cycle = lanes * (2 if target.multiplies_pairs(element) else 1)
+    tiles = rows[-1], _most_tiles(work, element, target)
+    if obstacle := why_direct(work, lanes, products_a_cycle, each, tiles):
+        return obstacle
+    return min(plans(work, element, target), key=lambda plan: plan.cycles)
 
 
-def no_filter(work: WinogradWork) -> str:
-    """There is no plan to choose from."""
-    return f"no filter for a kernel of {work.taps[0]} x {work.taps[1]}"
+def _most_tiles(work: WinogradWork, element: ElementType, target: Target) -> int:
+    """Of a task."""
+    item = element.compute_bytes
+    room = tile_products(work.taps) * (work.channels + target.lanes(item)) * item
+    return max(1, min(_MOST_TILES, _MOST_SCRATCH // room))
 
 
-def dearer(cycles: float, direct: float) -> str:
-    """The cheapest plan costs more than the direct kernel."""
-    return f"estimated {cycles / 1e6:.3g} million cycles against {direct / 1e6:.3g} directly"
+def why_direct(
+    work: WinogradWork, lanes: int, direct_lanes: int, transforming: float, tiles: tuple[int, int]
+) -> str | None:
+    """Why the direct kernel is to be taken: the layer's kernel, its channels, or an image of a few pixels.
+
+    The direct kernel does ``direct_lanes`` products a cycle. The transforms of a tile cost ``transforming``
+    cycles; ``tiles`` are the fewest and the most of a task.
+    """
+    (r, s), (a, b) = work.taps, tile(work.taps)
+    if a * b <= 1:
+        return f"no filter for a kernel of {r} x {s}"
+    multiplying = tile_products(work.taps) * work.channels * -(-work.m // lanes) / MULTIPLY_EFFICIENCY
+    direct = a * b * r * s * work.channels * work.m / direct_lanes / _DIRECT_EFFICIENCY
+    if multiplying + transforming >= direct:
+        return f"estimated {multiplying + transforming:.0f} cycles a tile against {direct:.0f} directly"
+    if max(tiles[0], work.dilation[1]) > tiles[1]:
+        return f"tiles of {work.channels} channels, dilation {work.dilation[1]}: too much memory for a task"
+    extents = [-(-size // step) for size, step in zip(work.grid, work.dilation, strict=True)]
+    if all(extent < most for extent, most in zip(extents, tile(work.taps), strict=True)):
+        return f"{extents[0]} x {extents[1]} results do not fill a tile"
+    if work.inside < _LEAST_GAIN * work.products:
+        return f"{work.products} products against {work.inside} directly: many taps lie in the padding"
+    return None
 
 
-def plans(work: WinogradWork, element: ElementType, target: Target) -> list[WinogradPlan]:
-    """The best plan of each filter for these taps; not of those far behind in products alone."""
-    if work.taps == (1, 1):
-        return []
-    choices = [(a, b) for a in tile_sizes(work.taps[0]) for b in tile_sizes(work.taps[1])]
-    products = [_products(work, outputs) for outputs in choices]
-    least = min(products, default=0)
-    return [
-        _plan(work, outputs, element, target)
-        for outputs, count in zip(choices, products, strict=True)
-        if count <= _WORTH_WEIGHING * least
-    ]
+def tile_size(taps: int) -> int:
+    """Results of a tile along an axis, as many as the points give; 1 where there is nothing to gain."""
+    return _POINTS + 2 - taps if 1 < taps <= _POINTS else 1
 
 
-def _products(work: WinogradWork, outputs: tuple[int, int]) -> int:
-    """Of an image, for each pair of channels."""
-    count = 1
-    for size, m, r in zip(work.grid, outputs, work.taps, strict=True):
-        count *= -(-size // m) * (m + r - 1)
-    return count
+def tile(taps: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of results of a tile."""
+    return tile_size(taps[0]), tile_size(taps[1])
 
 
-def tile_sizes(taps: int) -> tuple[int, ...]:
-    """Results of a tile along an axis for which there are points; one where there is nothing to gain."""
-    return (1,) if taps == 1 else tuple(n + 2 - taps for n in _POINTS if n >= taps)
+def tile_products(taps: tuple[int, int]) -> int:
+    """Products of a tile for each pair of channels."""
+    (a, b), (r, s) = tile(taps), taps
+    return (a + r - 1) * (b + s - 1)
+
+
+def transforms(taps: tuple[int, int]) -> tuple[float, float]:
+    """Cycles of the transforms of a register of channels of a tile, there and back, with what moves them.
+
+    Instructions are counted on F(4x4, 3x3): three passes over the products, and its own.
+    """
+    products, pixels = tile_products(taps), tile(taps)[0] * tile(taps)[1]
+    there = (7 * products + 2 * pixels) / _MOVING_INSTRUCTIONS_A_CYCLE
+    return there, (5 * products + 6 * pixels) / _MOVING_INSTRUCTIONS_A_CYCLE
 
 
 def register_tile(vectors_wanted: int, registers: int) -> tuple[tuple[int, ...], int]:
@@ -122,62 +172,73 @@ def evenly(size: int, most: int) -> list[int]:
     return sorted({-(-size // n) for n in range(1, size + 1) if -(-size // n) <= most})
 
 
-def _plan(work: WinogradWork, outputs: tuple[int, int], element: ElementType, target: Target) -> WinogradPlan:
+def plans(work: WinogradWork, element: ElementType, target: Target) -> list[WinogradPlan]:
+    """The best plan with weights transformed in a phase before, and the best whose tasks do it themselves."""
+    if math.prod(tile(work.taps)) <= 1:
+        return []
+    return [_plan(work, element, target, own=own) for own in (False, True)]
+
+
+def _plan(work: WinogradWork, element: ElementType, target: Target, *, own: bool) -> WinogradPlan:
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     registers = -(-work.m // lanes)
     rows, vectors = register_tile(registers, target.registers)
     panels = -(-registers // vectors)
-    tiles_h, tiles_w = (-(-size // m) for size, m in zip(work.grid, outputs, strict=True))
-    products = (outputs[0] + work.taps[0] - 1) * (outputs[1] + work.taps[1] - 1)
+    outputs, products = tile(work.taps), tile_products(work.taps)
+    tiles_h, tiles_w = work.tiles
     weight_bytes = products * work.channels * panels * vectors * lanes * item
-    pixels = outputs[0] * outputs[1]
-    source_blocks = -(-work.channels // lanes)
-    # Instructions of a transform, counted on F(4x4, 3x3): three passes over the products, and its own.
-    there = (7 * products + 2 * pixels) / INSTRUCTIONS_A_CYCLE
-    back = (5 * products + 6 * pixels) / INSTRUCTIONS_A_CYCLE
-    weights = work.groups * registers * work.channels * (5 * products) / INSTRUCTIONS_A_CYCLE
-    weights += work.groups * weight_bytes / _WRITE_BYTES_A_CYCLE
-    weights *= work.packings
-
+    there, back = transforms(work.taps)
+    transforming = registers * work.channels * (11 * products) / INSTRUCTIONS_A_CYCLE
+    shared = 0.0 if own else work.groups * (transforming + weight_bytes / _WRITE_BYTES_A_CYCLE) * _PACKINGS
     multiplying = products * work.channels * vectors / MULTIPLY_EFFICIENCY
     weight_rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
+    # What is transformed at a time is written and then read: it should stay in L2 beside the tiles.
+    most_channels = max(lanes, target.l2_bytes // 3 // (products * vectors * lanes * item) // lanes * lanes)
+    # Shared weights are read channel after channel: in blocks they come from memory a third slower.
+    channel_block = -(-evenly(work.channels, most_channels)[-1] // lanes) * lanes if own else work.channels
 
     def cycles(shape: tuple[int, int, int], split: int) -> float:
         images, block_h, block_w = shape
         tiles = images * block_h * block_w
         whole = -(-tiles // rows[-1]) * rows[-1]
-        blocks = -(-work.batch // images) * -(-tiles_h // block_h) * -(-tiles_w // block_w) * work.groups
+        blocks = -(-work.batch // images) * work.phases * -(-tiles_h // block_h) * -(-tiles_w // block_w)
+        blocks *= work.groups
         each = -(-panels // split)
         near = products * whole * work.channels * item
         rate = _NEAR_BYTES_A_CYCLE if near < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
-        traffic = near * each / rate + weight_bytes / split / weight_rate
-        transforms = tiles * (source_blocks * there + each * vectors * back)
+        traffic = near * each / rate + (0 if own else weight_bytes / split / weight_rate)
+        transforms = tiles * (-(-work.channels // lanes) * there + each * vectors * back)
+        transforms += transforming / split if own else 0
         tasks = blocks * split
-        return weights + tasks * (multiplying * whole * each + 0.3 * traffic + transforms) * waiting(tasks)
+        return shared + tasks * (multiplying * whole * each + 0.3 * traffic + transforms) * waiting(tasks)
 
-    most = min(_MOST_TILES, _MOST_SCRATCH // (products * (work.channels + lanes) * item))
     splits = [n for n in (1, 2, 4, 8) if n <= panels]
-    shapes = _shapes(work.batch, tiles_h, tiles_w, most)
+    shapes = _shapes(work.batch, tiles_h, tiles_w, work.dilation[1], _most_tiles(work, element, target))
     cost, shape, split = min((cycles(shape, split), shape, split) for shape in shapes for split in splits)
     each = -(-panels // split)
+    whose = "weights transformed by each task" if own else "weights transformed beforehand"
     reason = (
         f"winograd F({outputs[0]}x{outputs[1]}, {work.taps[0]}x{work.taps[1]}): {products} products for"
-        f" {pixels * work.taps[0] * work.taps[1]}; blocks of {'x'.join(map(str, shape))} tiles,"
-        f" {each * vectors * lanes} of {work.m} result channels a task"
+        f" {outputs[0] * outputs[1] * work.taps[0] * work.taps[1]}; blocks of {'x'.join(map(str, shape))}"
+        f" tiles, {each * vectors * lanes} of {work.m} result channels a task; {whose}"
     )
-    return WinogradPlan(outputs, rows, vectors, shape[0], shape[1:], each, cost, reason)
+    return WinogradPlan(outputs, rows, vectors, shape[0], shape[1:], each, channel_block, own, cost, reason)
 
 
-def _shapes(batch: int, tiles_h: int, tiles_w: int, most: int) -> list[tuple[int, int, int]]:
-    """Images, rows and columns of tiles that a task may have: enough to be worth reading the weights for."""
+def _shapes(batch: int, tiles_h: int, tiles_w: int, unit: int, most: int) -> list[tuple[int, int, int]]:
+    """Images, rows and columns of tiles that a task may have: enough to be worth reading the weights for.
+
+    Columns are multiples of ``unit``.
+    """
     all_tiles = tiles_h * tiles_w
     if all_tiles * 2 <= most and batch > 1:
         return [(images, tiles_h, tiles_w) for images in evenly(batch, most // all_tiles)[-_CHOICES:]]
     least = min(all_tiles, most, _LEAST_TILES)
+    widths = [width * unit for width in evenly(tiles_w // unit, max(1, most // unit))]
     shapes = [
         (1, block_h, block_w)
         for block_h in evenly(tiles_h, 8)
-        for block_w in evenly(tiles_w, most)
+        for block_w in widths
         if least <= block_h * block_w <= most
     ]
-    return shapes or [(1, 1, min(tiles_w, max(1, most)))]
+    return shapes or [(1, 1, widths[-1])]

@@ -5,6 +5,7 @@ Costs are cycles of one core, as in `plan_winograd`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tatamu.engine.plan import waiting
@@ -12,12 +13,12 @@ from tatamu.engine.plan_winograd import (
     INSTRUCTIONS_A_CYCLE,
     MULTIPLY_EFFICIENCY,
     WinogradWork,
-    dearer,
-    direct_cycles,
     evenly,
-    no_filter,
     register_tile,
-    tile_sizes,
+    tile,
+    tile_products,
+    transforms,
+    why_direct,
 )
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -44,38 +45,32 @@ class WinogradGradWeightPlan:
 def plan_winograd_grad_weight(
     work: WinogradWork, element: ElementType, target: Target
 ) -> WinogradGradWeightPlan | str:
-    """The cheapest plan, or why the direct kernel is to be taken."""
-    best = min(grad_weight_plans(work, element, target), key=lambda plan: plan.cycles, default=None)
-    if best is None:
-        return no_filter(work)
-    direct = direct_cycles(work, target.lanes(element.compute_bytes))
-    return best if best.cycles < direct else dearer(best.cycles, direct)
+    """The plan, or why the direct kernel is to be taken."""
+    lanes = target.lanes(element.compute_bytes)
+    there, _ = transforms(work.taps)
+    registers = -(-work.channels // lanes) + -(-work.m // lanes)
+    if obstacle := why_direct(work, lanes, lanes, there * registers, (1, _MOST_TILES)):
+        return obstacle
+    return grad_weight_plans(work, element, target)[0]
 
 
 def grad_weight_plans(
     work: WinogradWork, element: ElementType, target: Target
 ) -> list[WinogradGradWeightPlan]:
-    """The best plan of every tile that there is for these taps."""
-    return [
-        _plan(work, (a, b), element, target)
-        for a in tile_sizes(work.taps[0])
-        for b in tile_sizes(work.taps[1])
-        if work.taps != (1, 1)
-    ]
+    """The cheapest plan, if there is a filter for these taps."""
+    return [_plan(work, element, target)] if math.prod(tile(work.taps)) > 1 else []
 
 
-def _plan(
-    work: WinogradWork, tile: tuple[int, int], element: ElementType, target: Target
-) -> WinogradGradWeightPlan:
+def _plan(work: WinogradWork, element: ElementType, target: Target) -> WinogradGradWeightPlan:
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     rows, vectors = register_tile(-(-work.m // lanes), target.registers)
     width = vectors * lanes
-    tiles_h, tiles_w = (-(-size // m) for size, m in zip(work.grid, tile, strict=True))
-    products = (tile[0] + work.taps[0] - 1) * (tile[1] + work.taps[1] - 1)
-    images, block = _block(work.batch, tiles_h, tiles_w)
+    (mh, mw), (tiles_h, tiles_w) = tile(work.taps), work.tiles
+    products = tile_products(work.taps)
+    images, block = _block(work.batch, tiles_h, tiles_w, work.dilation[1])
     tiles = images * block[0] * block[1]
-    blocks = -(-work.batch // images) * -(-tiles_h // block[0]) * -(-tiles_w // block[1])
-    transform = (7 * products + 2 * tile[0] * tile[1]) / INSTRUCTIONS_A_CYCLE
+    blocks = -(-work.batch // images) * work.phases * -(-tiles_h // block[0]) * -(-tiles_w // block[1])
+    transform, _ = transforms(work.taps)
 
     def candidate(channel_block: int, m_block: int) -> WinogradGradWeightPlan:
         panels = -(-m_block // width)
@@ -87,14 +82,13 @@ def _plan(
         finish = channel_block * panels * vectors * (6 * products) / INSTRUCTIONS_A_CYCLE
         tasks = work.groups * -(-work.channels // channel_block) * -(-work.m // m_block)
         cycles = tasks * (blocks * (multiply + traffic + there) + finish) * waiting(tasks)
-        direct = tile[0] * tile[1] * work.taps[0] * work.taps[1]
         reason = (
-            f"winograd grad weight F({work.taps[0]}x{work.taps[1]}, {tile[0]}x{tile[1]}): {products} products"
-            f" for {direct}; {channel_block} of {work.channels} input and {m_block} of {work.m} output"
-            f" channels a task; {images}x{block[0]}x{block[1]} tiles at a time"
+            f"winograd grad weight F({work.taps[0]}x{work.taps[1]}, {mh}x{mw}): {products} products"
+            f" for {mh * mw * math.prod(work.taps)}; {channel_block} of {work.channels} input and"
+            f" {m_block} of {work.m} output channels a task; {images}x{block[0]}x{block[1]} tiles at a time"
         )
         return WinogradGradWeightPlan(
-            tile, rows, vectors, images, block, channel_block, m_block, cycles, reason
+            (mh, mw), rows, vectors, images, block, channel_block, m_block, cycles, reason
         )
 
     channel_blocks = {min(n, work.channels) for n in (16, 24, 32, 48, 64, 96)}
@@ -105,9 +99,12 @@ def _plan(
     )
 
 
-def _block(batch: int, tiles_h: int, tiles_w: int) -> tuple[int, tuple[int, int]]:
-    """Images, rows and columns of tiles that are summed over together: as many as the rooms hold."""
+def _block(batch: int, tiles_h: int, tiles_w: int, unit: int) -> tuple[int, tuple[int, int]]:
+    """Images, rows and columns of tiles that are summed over together: as many as the rooms hold.
+
+    Columns are a multiple of ``unit``.
+    """
     if tiles_h * tiles_w * 2 <= _MOST_TILES:
         return max(evenly(batch, _MOST_TILES // (tiles_h * tiles_w))), (tiles_h, tiles_w)
-    block_w = max(evenly(tiles_w, _MOST_TILES))
+    block_w = unit * max(evenly(tiles_w // unit, max(1, _MOST_TILES // unit)))
     return 1, (max(evenly(tiles_h, max(1, _MOST_TILES // block_w))), block_w)

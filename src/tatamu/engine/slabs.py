@@ -93,17 +93,21 @@ class _Slots:
 
 def _slots(rows: Rows, block_h: int) -> _Slots:
     """Source rows of one stride phase lie side by side, so a step down in the result is one slot down."""
-    needed = sorted(
-        {
-            (offset % rows.stride, offset // rows.stride + line)
-            for _, offset in rows.taps
-            for line in range(block_h)
-        }
-    )
-    number = {row: slot for slot, row in enumerate(needed)}
+    phases: dict[int, set[int]] = {}
+    for _, offset in rows.taps:
+        phases.setdefault(offset % rows.stride, set()).add(offset // rows.stride)
+    sources: list[int] = []
+    number = {}
+    for phase, starts in sorted(phases.items()):
+        reached = min(starts)
+        for start in sorted(starts):  # Each needs block_h rows, most of which the last one had.
+            reached = max(reached, start)
+            number[phase, start] = len(sources) - (reached - start)
+            end = start + block_h
+            sources += range(reached * rows.stride + phase, end * rows.stride + phase, rows.stride)
+            reached = end
     return _Slots(
-        tuple(index * rows.stride + phase for phase, index in needed),
-        tuple(number[offset % rows.stride, offset // rows.stride] for _, offset in rows.taps),
+        tuple(sources), tuple(number[offset % rows.stride, offset // rows.stride] for _, offset in rows.taps)
     )
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
+
+Rounding = Literal["high", "highest", "repeatable"]
+"""How results may be rounded: as is fastest; as a sum of the products of the definition; as such a sum in an
+order that depends neither on the batch nor on where operands lie."""
 
 
 class Layout(Enum):

@@ -10,6 +10,8 @@ from tatamu.geometry import Axis, Phase
 
 _JOB_REGISTERS = 1
 """What a job of its own costs beside its products, as registers of results."""
+_WORTH_CUTTING = 0.96
+"""What must be left of the cost: jobs of their own for the edges of a large image take longer to plan."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ def without_idle_taps(rows: AxisTaps, columns: AxisTaps, lanes: int) -> tuple[li
             for c in choice[1]
         )
 
-    return min(choices, key=cost)
+    best = min(choices, key=cost)
+    whole = choices[0]
+    return best if cost(best) < _WORTH_CUTTING * cost(whole) else whole
 
 
 def padded_source(position: int, size: int, mode: str) -> int | None:

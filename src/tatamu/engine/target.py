@@ -9,6 +9,8 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from tatamu.engine.spec import ElementType
+
 
 @dataclass(frozen=True)
 class Target:
@@ -27,10 +29,16 @@ class Target:
     masks: bool
     l1_bytes: int
     l2_bytes: int
+    dots: bool = False
+    """Whether an instruction multiplies pairs of bf16 and adds both products to a float32."""
 
     def lanes(self, item_bytes: int) -> int:
         """How many elements of ``item_bytes`` bytes one register holds."""
         return self.vector_bytes // item_bytes
+
+    def multiplies_pairs(self, element: ElementType) -> bool:
+        """Whether two products are added in each lane by one instruction."""
+        return self.dots and element.kind == "bfloat"
 
 
 def _cache_bytes(level: int, default: int) -> int:
@@ -54,9 +62,9 @@ _AVX2 = ("avx2", "fma", "f16c")
 
 def avx512(cpu: str, features: str, triple: str) -> Target:
     """512-bit x86-64: 32 registers, a mask for every load and store."""
-    return Target(
-        "avx512", triple, cpu, features, 64, 32, True, _cache_bytes(1, 32 << 10), _cache_bytes(2, 1 << 20)
-    )
+    l1, l2 = _cache_bytes(1, 32 << 10), _cache_bytes(2, 1 << 20)
+    dots = "+avx512bf16" in features.split(",")
+    return Target("avx512", triple, cpu, features, 64, 32, True, l1, l2, dots)
 
 
 def avx2(triple: str) -> Target:

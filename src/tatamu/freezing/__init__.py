@@ -21,9 +21,8 @@ def freeze(model: Module) -> Module:
 
     - A BatchNorm2d after a `Conv2d` is folded into its weight and bias (in float64, then rounded).
     - A residual that is added, and a ReLU, ReLU6, SiLU or Hardswish, are left to the convolution's kernel.
-    - Weights are packed once. Without freeze every call compares a large weight with what it was, at the
-      speed of memory. On small images frozen layers may take Winograd's filters where others would not,
-      and then round differently.
+    - Weights are packed once. Without freeze a call compares a large weight with what it was, at the speed of
+      memory, or packs it again.
 
     ``print(tatamu.explain(frozen))`` says what was fused with each layer, and what was not and why. What
     follows what is found by torch.fx, in the whole model if it can trace it, else in the largest parts that

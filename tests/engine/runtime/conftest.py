@@ -41,11 +41,11 @@ def start_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the kernels compiled since the test began."""
     names: list[str] = []
-    emit = jit.emit_object
+    emit = jit.emit_objects
 
-    def emit_object(kernel: jit.Kernel, target: Target) -> bytes:
+    def emit_objects(kernel: jit.Kernel, target: Target) -> list[bytes]:
         names.append(kernel.name(target))
         return emit(kernel, target)
 
-    monkeypatch.setattr(jit, "emit_object", emit_object)
+    monkeypatch.setattr(jit, "emit_objects", emit_objects)
     return names

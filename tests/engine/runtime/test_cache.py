@@ -135,7 +135,8 @@ def leave_a_kernel_that_does_nothing(folder: Path) -> Path:
     name = path.name.rpartition("-")[0]
     text = f'target triple = "{host().triple}"\ndefine void @{name}() {{\nret void\n}}'
     llvm.initialize_native_asmparser()
-    cache.store(name, host(), jit.target_machine(host()).emit_object(llvm.parse_assembly(text)))
+    code = jit.target_machine(host()).emit_object(llvm.parse_assembly(text))
+    cache.store(name, host(), jit.joined([code]))
     assert only(folder) == path
     return path
 
@@ -286,8 +287,8 @@ def test_two_processes_fill_one_empty_cache(folder: Path) -> None:
         import torch
         import tatamu
         from tatamu.engine.runtime import jit
-        emitted, emit = [], jit.emit_object
-        jit.emit_object = lambda *what: emitted.append(1) or emit(*what)
+        emitted, emit = [], jit.emit_objects
+        jit.emit_objects = lambda *what: emitted.append(1) or emit(*what)
         torch.manual_seed(5)
         layer, x = tatamu.Conv2d(4, 5, 3), torch.randn(2, 4, 9, 11, requires_grad=True)
         print("ready", flush=True)

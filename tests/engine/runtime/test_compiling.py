@@ -50,11 +50,11 @@ def test_a_fork_while_another_thread_compiles(tmp_path: Path) -> None:
         import torch
         import tatamu
         from tatamu.engine.runtime import jit
-        begun, emit = threading.Event(), jit.emit_object
-        def emit_object(*what):
+        begun, emit = threading.Event(), jit.emit_objects
+        def emit_objects(*what):
             begun.set()
             return emit(*what)
-        jit.emit_object = emit_object
+        jit.emit_objects = emit_objects
         layer, x = tatamu.Conv2d(4, 5, 3), torch.randn(1, 4, 9, 9)
         compiling = threading.Thread(target=layer, args=(x,))
         compiling.start()
@@ -75,10 +75,9 @@ LAYERS = [(16, 24, 1, 3, 1), (16, 24, 1, 1, 1), (16, 16, 16, 3, 2), (3, 64, 1, 7
 """Input channels, output channels, groups, kernel size, stride."""
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=str)
-def test_new_sizes_of_a_layer_compile_nothing(
-    layer: tuple[int, int, int, int, int], start_process: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def linked(start_process: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the kernels that are not yet in the process; the list grows with the calls."""
     start_process()
     monkeypatch.setattr(launch, "_prepared", {})
     linked: list[str] = []
@@ -89,22 +88,78 @@ def test_new_sizes_of_a_layer_compile_nothing(
         return link(kernel, target)
 
     monkeypatch.setattr(jit, "_link", counted)
+    return linked
+
+
+def compute(layer: tuple[int, int, int, int, int], n: int, h: int, w: int) -> None:
+    """All passes of a layer."""
     channels, filters, groups, kernel, stride = layer
     around = (kernel // 2, kernel // 2)
     how = Convolution((stride, stride), (around, around), (1, 1), groups)
     weight = torch.randn(filters, channels // groups, kernel, kernel)
+    x = torch.randn(n, channels, h, w)
+    y = launch.forward(x, weight, None, how)
+    launch.grad_input(y, weight, (n, channels, h, w), how, False)
+    launch.grad_weight(y, x, (filters, channels // groups, kernel, kernel), how, False)
+    launch.grad_bias(y)
 
-    def compute(n: int, h: int, w: int) -> None:
-        x = torch.randn(n, channels, h, w)
-        y = launch.forward(x, weight, None, how)
-        launch.grad_input(y, weight, (n, channels, h, w), how, False)
-        launch.grad_weight(y, x, (filters, channels // groups, kernel, kernel), how, False)
-        launch.grad_bias(y)
 
-    compute(2, 31, 33)
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_new_sizes_of_a_layer_compile_nothing(
+    layer: tuple[int, int, int, int, int], linked: list[str]
+) -> None:
+    compute(layer, 2, 31, 33)
     assert linked
     linked.clear()
     # Not sizes at which another technique is cheaper: that one is compiled when it is first taken.
     for n, h, w in ((2, 32, 32), (1, 97, 40), (5, 12, 130), (16, 24, 24)):
-        compute(n, h, w)
+        compute(layer, n, h, w)
         assert linked == [], f"for {n} images of {h}x{w}"
+
+
+@pytest.mark.parametrize("channels", [(16, 16), (16, 24), (32, 64), (96, 96), (256, 256)], ids=str)
+def test_no_size_of_a_3x3_layer_compiles_another_kernel(channels: tuple[int, int], linked: list[str]) -> None:
+    layer = (*channels, 1, 3, 1)
+    compute(layer, 1, 30, 30)
+    assert len(linked) >= 3
+    linked.clear()
+    for n, h, w in ((1, 4, 4), (1, 5, 5), (1, 7, 7), (16, 4, 4), (16, 7, 7), (3, 14, 14), (1, 9, 41)):
+        compute(layer, n, h, w)
+        assert linked == [], f"for {n} images of {h}x{w}"
+    if max(channels) <= 32:
+        for n, size in ((1, 224), (16, 56)):
+            compute(layer, n, size, size)
+            assert linked == [], f"for {n} images of {size}x{size}"
+
+
+OF_ANY_SIZE = [
+    (64, 64, 1, 1, 1),
+    (64, 256, 1, 1, 1),
+    (24, 144, 1, 1, 1),
+    (144, 24, 1, 1, 1),
+    (64, 128, 1, 1, 2),
+    (64, 128, 1, 3, 2),
+    (32, 48, 2, 5, 2),
+    (3, 32, 1, 3, 2),
+    (3, 64, 1, 7, 2),
+    (3, 64, 1, 11, 4),
+    (3, 96, 1, 4, 4),
+]
+"""Layers, as above, that are pointwise, strided or the first of a network."""
+
+
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("layer", OF_ANY_SIZE, ids=str)
+def test_neither_size_nor_batch_decides_what_is_compiled(
+    layer: tuple[int, int, int, int, int], form: torch.memory_format
+) -> None:
+    channels, filters, groups, kernel, stride = layer
+    around = (kernel // 2, kernel // 2) if kernel % 2 else (0, 0)
+    how = Convolution((stride, stride), (around, around), (1, 1), groups)
+    weight = torch.empty(filters, channels // groups, kernel, kernel, device="meta")
+    wanted: dict[str, set[str]] = {}
+    for n, h, w in ((1, 7, 7), (16, 7, 7), (1, 8, 8), (1, 14, 14), (16, 28, 28), (1, 56, 57), (2, 97, 224)):
+        x = torch.empty(n, channels, h, w, device="meta").to(memory_format=form)
+        for which, lowered in launch.plans(x, weight, None, how).items():
+            wanted.setdefault(which, set()).add(lowered.kernel.name(host()))
+    assert {which: len(kernels) for which, kernels in wanted.items()} == dict.fromkeys(wanted, 1), wanted

@@ -5,7 +5,7 @@ One pixel of a block of channels is one register. The grid is the padded source;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -81,6 +81,22 @@ def define_pack_channels(module: ir.Module, numbers: Numbers, interleaved: bool)
             write(slab + (inside - row0) * columns * lanes, line, lines)
     code.done()
     return code.function
+
+
+def pack_registers(
+    code: Code, numbers: Numbers, pack: ir.Function, job: Job, slab: Pointer, source: Pointer, present: Int,
+    grid: Sequence[Int],
+) -> None:  # fmt: skip
+    """Call ``pack``, see `define_pack_channels`, for registers of which each holds `SOURCE_LANES` channels.
+
+    ``grid`` is the first padded row and column, rows and columns.
+    """
+    lanes, pitch = job[Word.SOURCE_LANES], block_pitch(grid[2], grid[3], numbers.lanes)
+    together = code.select(lanes.equals(numbers.lanes), present, lanes)
+    with code.loop(0, present, together) as c:
+        place, channels = slab + c // lanes * pitch, source + c * job[Word.SOURCE_C]
+        there = (present - c).minimum(together)
+        code.call(pack, job.table, job.words, place, channels, there, *grid)
 
 
 @dataclass(frozen=True)
@@ -161,7 +177,7 @@ def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Functio
     whole = present // lanes
     rest = present - whole * lanes
     mask = code.first_lanes(rest, lanes)
-    with code.loop(0, whole) as block, code.loop(0, count) as x:
+    with code.loop(0, count) as x, code.loop(0, whole) as block:
         pixel = numbers.load(code, source, x * step + block * lanes, lanes)
         target.store(pixel, x * lanes + block * pitch)
     with code.when(rest > 0), code.loop(0, count) as x:
@@ -186,7 +202,7 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
     with code.loop(0, present, lanes) as channel:
         there = (present - channel).minimum(lanes)
         first = source + channel * stride_c
-        place = _Place(code, target + channel // lanes * pitch, lanes, run, gap)
+        place = _Place(numbers, target + channel // lanes * pitch, run, gap)
         with code.either(step.equals(1)) as (dense, sparse):
             with dense, code.loop(0, count, lanes) as x:
                 _block(code, numbers, place, first + x, stride_c, there, (count - x).minimum(lanes), room)
@@ -199,18 +215,35 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
 class _Place:
     """Where the next pixel goes: rows of ``run`` pixels with ``gap`` registers between them."""
 
-    def __init__(self, code: Code, start: Pointer, lanes: int, run: Int, gap: Int) -> None:
-        self.code, self.start, self.lanes, self.run, self.gap = code, start, lanes, run, gap
+    def __init__(self, numbers: Numbers, start: Pointer, run: Int, gap: Int) -> None:
+        code = start.code
+        self.code, self.start, self.lanes, self.run, self.gap = code, start, numbers.lanes, run, gap
         self.column, self.register = code.variable(0), code.variable(0)
+        self.room = code.stack(numbers.computed, numbers.lanes * numbers.lanes)
 
-    def take(self) -> Pointer:
-        """The place of this pixel; the next call is about the next."""
+    def take(self, pixels: int = 1) -> Pointer:
+        """The place of this pixel, and of those beside it; the next call is about the next."""
         place = self.start + self.register.now * self.lanes
-        following = self.column.now + 1
+        following = self.column.now + pixels
         ended = following.equals(self.run)
         self.column.become(self.code.select(ended, 0, following))
-        self.register.become(self.register.now + self.code.select(ended, self.gap + 1, 1))
+        self.register.become(self.register.now + self.code.select(ended, self.gap + pixels, pixels))
         return place
+
+    def write(self, registers: Sequence[ir.Value], pixels: Int) -> None:
+        """Up to a register of pixels: side by side where the row has room for all."""
+        code, lanes = self.code, self.lanes
+        fits = code.both(pixels.equals(lanes), self.column.now + lanes <= self.run)
+        with code.either(fits) as (together, apart):
+            with together:
+                place = self.take(lanes)
+                for number, register in enumerate(registers):
+                    place.store(register, number * lanes)
+            with apart:
+                for number, register in enumerate(registers):
+                    self.room.store(register, number * lanes)
+                with code.loop(0, pixels) as pixel:
+                    self.take().store(self.room.load(pixel * lanes, lanes))
 
 
 def _block(
@@ -238,6 +271,4 @@ def _block(
     begin = Pointer(code, code.builder.select(part, room.raw, source.raw), numbers.stored)
     step = code.select(part, lanes, stride_c)
     lines = [numbers.load(code, begin, step * lane, lanes) for lane in range(lanes)]
-    for number, pixel in enumerate(transpose(code, lines)):
-        with code.when(pixels > number):
-            place.take().store(pixel)
+    place.write(transpose(code, lines), pixels)

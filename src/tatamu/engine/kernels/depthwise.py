@@ -1,6 +1,9 @@
 """Depthwise convolution, forward and grad input: the lanes of a register are channels.
 
 result[pixel][lane] = bias[lane] + sum over taps of weight[tap][lane] * slab[pixel * stride + tap][lane]
+
+Where groups have several channels, a register holds those of several groups, and the sum is over the channels
+of a group too: for each of them, the lanes of the slab are put in its order.
 """
 
 from __future__ import annotations
@@ -10,18 +13,14 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.channel_slab import (
-    block_pitch,
-    define_pack_channels,
-    define_planar_pixels,
-    write_pixel,
-)
+from tatamu.engine.kernels.channel_slab import block_pitch, define_pack_channels, pack_registers
 from tatamu.engine.kernels.channel_store import define_store_planes
 from tatamu.engine.kernels.depthwise_line import Line, define_multiply_line, entry_bytes
-from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
+from tatamu.engine.kernels.descriptions import DepthwiseKernel, depthwise_tiles
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.ir import Code, Int, Pointer
 from tatamu.engine.kernels.job import TapPhase, Word
+from tatamu.engine.kernels.lane_panel import define_pack_lanes
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.pixel_table import define_write_pixel_table
@@ -38,42 +37,24 @@ def build(kernel: DepthwiseKernel, target: Target) -> ir.Module:
 
 
 def _panel_items(job: Job, lanes: int) -> Int:
-    """Of one block of channels: the bias, then the weights, tap by tap in their own order."""
+    """Of one register of channels: the bias, then the weights, tap by tap in their own order."""
     return (job[Word.PACKED_TAPS] + 1) * lanes
 
 
 def _pack_task(module: ir.Module, numbers: Numbers) -> Task:
-    """Each task writes the panel of a block of channels: ``bias[lane]``, then ``weight[lane][tap]``."""
-    pixels = define_planar_pixels(module, numbers)
-    code = define(module, "pack_panel", [POINTER] * 5 + [I64])
-    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    panel = code.pointer(2, numbers.computed)
-    weight, bias = code.pointer(3, numbers.stored), code.pointer(4, numbers.stored)
-    present = code.argument(5)
-    panel.store(code.zero(numbers.vector))
-    with code.when(job[Word.HAS_BIAS].equals(1)), code.loop(0, present) as lane:
-        panel.store(numbers.load(code, bias, lane * job[Word.BIAS_C]), lane)
-    taps, stride = panel + numbers.lanes, job[Word.WEIGHT_M]
-    with code.either(job[Word.WEIGHT_CONTIGUOUS].equals(1)) as (contiguous, scattered):
-        with contiguous:
-            count, none = job[Word.PACKED_TAPS], code.index(0)
-            code.call(pixels, taps, weight, count, present, none, stride, code.index(1), count, none)
-        with scattered, code.loop(0, job[Word.PACKED_TAPS]) as tap:
-            place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
-            write_pixel(code, numbers, taps + tap * numbers.lanes, weight + place, present, stride)
-    code.done()
-    write = code.function
+    """Each task writes the panel of a register of channels: ``bias[lane]``, then ``weight[lane][tap]``."""
+    pack_lanes = define_pack_lanes(module, numbers)
 
     def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
-        c0 = task * numbers.lanes
-        present = (job[Word.M] - c0).minimum(numbers.lanes)
-        code.call(
-            write, job.table, job.words,
-            shared.of(numbers.computed) + task * _panel_items(job, numbers.lanes),
-            arguments.second.of(numbers.stored) + c0 * job[Word.WEIGHT_M],
-            arguments.bias.of(numbers.stored) + c0 * job[Word.BIAS_C],
-            present,
-        )  # fmt: skip
+        c0 = task * job[Word.RESULT_LANES]
+        panel = shared.of(numbers.computed) + task * _panel_items(job, numbers.lanes)
+        bias = arguments.bias.of(numbers.stored) + c0 * job[Word.BIAS_C]
+        present = (job[Word.M] - c0).minimum(job[Word.RESULT_LANES])
+        panel.store(code.zero(numbers.vector))
+        with code.when(job[Word.HAS_BIAS].equals(1)), code.loop(0, present) as lane:
+            panel.store(numbers.load(code, bias, lane * job[Word.BIAS_C]), lane)
+        weight = arguments.second.of(numbers.stored) + task * job[Word.WEIGHT_BLOCK]
+        code.call(pack_lanes, job.table, job.words, panel + numbers.lanes, weight, present)
 
     return pack
 
@@ -112,6 +93,15 @@ class _Place:
             (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W]),
         )
 
+    def result(self, job: Job, target: Pointer) -> Pointer:
+        """The first of its results."""
+        return target + (
+            self.image * job[Word.TARGET_N]
+            + self.channel * job[Word.TARGET_C]
+            + self.line0 * job[Word.TARGET_H]
+            + self.column0 * job[Word.TARGET_W]
+        )
+
 
 @dataclass(frozen=True)
 class _Phase:
@@ -144,7 +134,7 @@ def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Ga
                   grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
             zeros = buffer.of(numbers.stored)
             code.fill_zero(zeros, present)
-            beyond = job[Word.STRIDE_W] * DEPTHWISE_TILES[0][0]
+            beyond = job[Word.STRIDE_W] * depthwise_tiles(numbers.target)[0][0]
             code.call(write_table, job.table, job.words, slab, source, zeros, *grid, beyond)
 
         return point
@@ -152,9 +142,19 @@ def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Ga
 
     def pack(code: Code, job: Job, slab: Pointer, source: Pointer, _: Pointer, present: Int,
              grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
-        code.call(pack_channels, job.table, job.words, slab, source, present, *grid)
+        pack_registers(code, numbers, pack_channels, job, slab, source, present, grid)
 
     return pack
+
+
+def _registers(kernel: DepthwiseKernel, job: Job, at: _Place, result_lanes: Int) -> tuple[Int, Int, Int]:
+    """The first register of a task's channels; its first channel of the source, and how many there are."""
+    first = at.channel // result_lanes
+    if not kernel.grouped:
+        return first, at.channel, at.present
+    channel = first * job[Word.SOURCE_LANES]
+    block = job[Word.M_BLOCK] // result_lanes * job[Word.SOURCE_LANES]
+    return first, channel, (job[Word.CHANNELS] - channel).minimum(block)
 
 
 def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
@@ -162,25 +162,21 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
     counts: set[int | None] = set(kernel.taps) or {None}
     multiply = {taps: define_multiply_line(module, numbers, kernel, taps) for taps in counts}
     store = None if kernel.target_interleaved else define_store_planes(module, numbers)
-    lanes, item = numbers.lanes, numbers.element.compute_bytes
-    entry = entry_bytes(kernel, numbers)
+    lanes, item, entry = numbers.lanes, numbers.element.compute_bytes, entry_bytes(kernel, numbers)
 
     def task(
         code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
     ) -> None:
         at = _Place.of(job, task, kernel.source_interleaved)
+        result_lanes = job[Word.RESULT_LANES] if kernel.grouped else code.index(lanes)
+        first, from_channel, from_present = _registers(kernel, job, at, result_lanes)
         slab = scratch.moved_bytes(job[Word.SLAB_AT]).of(numbers.computed)
         buffer = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
-        panels = shared.of(numbers.computed) + at.channel // lanes * _panel_items(job, lanes)
+        panels = shared.of(numbers.computed) + first * _panel_items(job, lanes)
         source = arguments.source.of(numbers.stored) + (
-            at.image * job[Word.SOURCE_N] + at.channel * job[Word.SOURCE_C]
+            at.image * job[Word.SOURCE_N] + from_channel * job[Word.SOURCE_C]
         )
-        result = arguments.target.of(numbers.stored) + (
-            at.image * job[Word.TARGET_N]
-            + at.channel * job[Word.TARGET_C]
-            + at.line0 * job[Word.TARGET_H]
-            + at.column0 * job[Word.TARGET_W]
-        )
+        result = at.result(job, arguments.target.of(numbers.stored))
         down = job[Word.ROW_PHASES]
         across = code.index(len(kernel.taps)) if kernel.taps else job[Word.COLUMN_PHASES]
         top = at.line0 // down * job[Word.STRIDE_H]
@@ -190,30 +186,32 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
         rows = (bottom.minimum(job[Word.ROW_HIGH]) - row0).maximum(0)
         column0 = at.column0 // across * job[Word.STRIDE_W]
         columns = (at.columns - 1) // across * job[Word.STRIDE_W] + job[Word.SPAN_W]
-        gather(code, job, slab, source, buffer, at.present, (row0, column0, rows, columns))
+        gather(code, job, slab, source, buffer, from_present, (row0, column0, rows, columns))
         pitch = code.index(0) if kernel.in_place else block_pitch(rows, columns, lanes) * item
-        step = job[Word.TAP_STEP_H]
         with code.loop(0, at.lines) as line:
-            down_phase = _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
+            step, down_phase = job[Word.TAP_STEP_H], _Phase.of(job, Word.ROW_PHASE_TABLE, line % down)
             padded = top + line // down * job[Word.STRIDE_H] + down_phase.position
-            begin = ((job[Word.ROW_LOW] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
-            end = ((job[Word.ROW_HIGH] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+            begin, end = (
+                ((job[bound] - padded + (step - 1)).maximum(0) // step).minimum(down_phase.taps)
+                for bound in (Word.ROW_LOW, Word.ROW_HIGH)
+            )
             first_row = (padded + begin * step - row0) * columns
-            weight_row = (down_phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.KERNEL_W]
+            weight_row = (down_phase.first + begin * job[Word.PANEL_STEP_H]) * job[Word.PANEL_ROW]
 
             def write(j: Int, taps: int | None) -> None:
                 """The results of one column phase, of all channels."""
                 phase = _Phase.of(job, Word.COLUMN_PHASE_TABLE, j)
                 count = (at.columns - j + (across - 1)) // across
-                with code.loop(0, at.present, lanes) as c:
-                    panel = panels + c // lanes * _panel_items(job, lanes)
+                with code.loop(0, at.present, result_lanes) as c:
+                    register = c // result_lanes
+                    panel = panels + register * _panel_items(job, lanes)
                     if kernel.target_interleaved:
                         out = result + (line * job[Word.TARGET_H] + j * job[Word.TARGET_W] + c)
                     else:
                         out = buffer + (line * at.columns + j) * lanes
                     arguments = Line(
-                        slab=slab.moved_bytes(c // lanes * pitch + (first_row + phase.position) * entry),
-                        weights=panel + (weight_row + phase.first + 1) * lanes,
+                        slab=slab.moved_bytes(register * pitch + (first_row + phase.position) * entry),
+                        weights=panel + (weight_row + phase.first * job[Word.PANEL_COLUMN] + 1) * lanes,
                         bias=panel,
                         out=out,
                         rows=end - begin,
@@ -221,13 +219,16 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
                         row_step=step * columns * entry,
                         tap_step=job[Word.TAP_STEP_W] * entry,
                         result_step=job[Word.STRIDE_W] * entry,
-                        weight_row_step=job[Word.PANEL_STEP_H] * job[Word.KERNEL_W] * (lanes * item),
-                        weight_tap_step=job[Word.PANEL_STEP_W] * (lanes * item),
+                        weight_row_step=job[Word.PANEL_STEP_H] * job[Word.PANEL_ROW] * (lanes * item),
+                        weight_tap_step=job[Word.PANEL_STEP_W] * job[Word.PANEL_COLUMN] * (lanes * item),
                         out_step=across * (job[Word.TARGET_W] if kernel.target_interleaved else lanes),
                         count=count,
-                        present=(at.present - c).minimum(lanes),
+                        present=(at.present - c).minimum(result_lanes),
                         stretch=job[Word.STRETCH_ROWS],
                         channel=c * (numbers.element.bits // 8),
+                        depth=job[Word.DEPTH],
+                        weight_channel_step=job[Word.PANEL_CHANNEL] * (lanes * item),
+                        patterns=job.table + job[Word.PATTERN_TABLE],
                     )
                     code.call(multiply[taps], *arguments.values())
 
@@ -242,10 +243,10 @@ def _task(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> Task:
                 store,
                 buffer,
                 result,
+                job.table + job[Word.TARGET_LANE_TABLE],
                 at.present,
                 code.select(whole, 1, at.lines),
                 code.select(whole, at.lines * at.columns, at.columns),
-                job[Word.TARGET_C],
                 job[Word.TARGET_H],
                 job[Word.TARGET_W],
             )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import DEPTHWISE_TILES, DepthwiseKernel
+from tatamu.engine.kernels.descriptions import DepthwiseKernel, depthwise_tiles
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.permutation import load_pattern, permute
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Line:
     weights: Pointer
     bias: Pointer
     out: Pointer
+    patterns: Pointer
+    """The order of lanes for each channel that is summed over; see `permutation.py`."""
     rows: Int
     taps: Int
     row_step: Int
@@ -40,6 +45,9 @@ class Line:
     """Row taps that are summed before they are added to the sum of the others."""
     channel: Int
     """Bytes from an address of the table to the line's channels, where pixels are read in place."""
+    depth: Int
+    """Channels of a group that are summed over."""
+    weight_channel_step: Int
 
     def values(self) -> list[Pointer | Int]:
         """In order."""
@@ -61,10 +69,11 @@ def define_multiply_line(
     registers, of which up to a tile is written past the last.
     """
     name = "multiply_line" if taps is None else f"multiply_line_{taps}"
-    code = define(module, name, [POINTER] * 4 + [I64] * 12)
+    code = define(module, name, [POINTER] * 5 + [I64] * 14)
     slab, weights, bias = (code.pointer(n, numbers.computed) for n in range(3))
     out = code.pointer(3, numbers.stored if kernel.target_interleaved else numbers.computed)
-    line = Line(slab, weights, bias, out, *(code.argument(n) for n in range(4, 16)))
+    steps = (code.argument(n) for n in range(5, 19))
+    line = Line(slab, weights, bias, out, code.pointer(4, I64), *steps)
     tile = _Tile(code, numbers, kernel, taps, line)
     count = tile.line.count
     done = code.variable(0)
@@ -72,7 +81,7 @@ def define_multiply_line(
         begin = done.now
         left = count - begin
         most: Int | None = None
-        for size, least in DEPTHWISE_TILES:
+        for size, least in depthwise_tiles(numbers.target):
             wanted = left >= least if most is None else code.both(left >= least, left < most)
             with code.when(wanted):
                 tile.compute(size, begin)
@@ -92,7 +101,11 @@ class _Tile:
         self.lanes = numbers.lanes
         self.entry_bytes = entry_bytes(kernel, numbers)
         self.bias = line.bias.load(0, self.lanes)
-        self.spilled = code.stack(numbers.computed, DEPTHWISE_TILES[0][0] * self.lanes)
+        self.pattern: ir.Value | None = None
+        # Groups may never fill a register; single channels do, but for the last.
+        often_partial = kernel.grouped and kernel.target_interleaved and numbers.target.masks
+        self.mask = code.first_lanes(line.present, self.lanes) if often_partial else None
+        self.spilled = code.stack(numbers.computed, depthwise_tiles(numbers.target)[0][0] * self.lanes)
 
     def compute(self, size: int, done: Int) -> None:
         """``size`` results from number ``done`` on; there may be fewer."""
@@ -104,8 +117,9 @@ class _Tile:
             self._by_stretches(sums, begin)
         else:
             with self.code.loop(0, line.rows) as i:
-                weights = line.weights.moved_bytes(i * line.weight_row_step)
-                self._products(sums, weights, begin.moved_bytes(i * line.row_step), self.taps)
+                at, taps = begin.moved_bytes(i * line.row_step), self.taps
+                with self._channels(line.weights.moved_bytes(i * line.weight_row_step)) as weights:
+                    self._products(sums, weights, at, taps)
         out = line.out + done * line.out_step
         self._finish([held.get() for held in sums], out, line.count - done)
 
@@ -117,15 +131,26 @@ class _Tile:
                 for number, held in enumerate(sums):
                     self.spilled.store(held.get(), number * lanes)
                     held.set(code.zero(self.numbers.vector))
-            with code.loop(first, (first + line.stretch).minimum(line.rows)) as i:
-                self._row(
-                    sums,
-                    line.weights.moved_bytes(i * line.weight_row_step),
-                    begin.moved_bytes(i * line.row_step),
-                )
+            with (
+                code.loop(first, (first + line.stretch).minimum(line.rows)) as i,
+                self._channels(line.weights.moved_bytes(i * line.weight_row_step)) as weights,
+            ):
+                self._row(sums, weights, begin.moved_bytes(i * line.row_step))
             with code.when(first > 0):
                 for number, held in enumerate(sums):
                     held.set(code.add(held.get(), self.spilled.load(number * lanes, lanes)))
+
+    @contextmanager
+    def _channels(self, weights: Pointer) -> Iterator[Pointer]:
+        """For each channel that is summed over: its weights. Meanwhile `_pixel` puts lanes in its order."""
+        if not self.kernel.grouped:
+            yield weights
+            return
+        code, line, vector_bytes = self.code, self.line, self.numbers.target.vector_bytes
+        with code.loop(0, line.depth) as channel:
+            pattern = line.patterns.moved_bytes(channel * vector_bytes)
+            self.pattern = load_pattern(pattern, self.numbers.target)
+            yield weights.moved_bytes(channel * line.weight_channel_step)
 
     def _row(self, sums: list[Variable], weights: Pointer, pixels: Pointer) -> None:
         """One row of taps: in chunks, then one by one."""
@@ -159,9 +184,10 @@ class _Tile:
                 sums[number].set(self.code.multiply_add(pixel, held[k], sums[number].get()))
 
     def _pixel(self, entry: Pointer) -> ir.Value:
-        """A register of one pixel."""
+        """A register of one pixel, each lane that which it is multiplied with."""
         if not self.kernel.in_place:
-            return entry.load(0, self.lanes)
+            held = entry.load(0, self.lanes)
+            return held if self.pattern is None else permute(self.code, self.numbers, held, self.pattern)
         there = Pointer(self.code, entry.of(POINTER).load(), self.numbers.stored)
         return self.numbers.load(self.code, there.moved_bytes(self.line.channel), 0, self.lanes)
 
@@ -172,12 +198,18 @@ class _Tile:
             for number, value in enumerate(sums):
                 out.store(value, step * number)
             return
-        whole = code.both(left >= len(sums), self.line.present.equals(lanes))
+        whole, mask = left >= len(sums), self.mask
+        if mask is None:
+            whole = code.both(whole, self.line.present.equals(lanes))
         with code.either(whole) as (full, partial):
             with full:
                 for number, value in enumerate(sums):
                     at = out + step * number
-                    numbers.store(code, finished(code, numbers, value, at), at)
+                    if mask is None:
+                        numbers.store(code, finished(code, numbers, value, at), at)
+                    else:
+                        ended = finished(code, numbers, value, at, self.line.present)
+                        code.masked_store(numbers.narrow(code, ended), at, mask, lanes)
             with partial:
                 for number, value in enumerate(sums):
                     self.spilled.store(value, number * lanes)

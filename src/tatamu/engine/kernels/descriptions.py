@@ -30,6 +30,11 @@ class DirectKernel:
     target_interleaved: bool
     packs_weights: bool
     """Whether weights are packed before they are multiplied; others are read where they lie."""
+    dots: bool = False
+    """Whether channels are multiplied in pairs; weights are then packed before all else, for all tasks.
+
+    Steps of weights that are not packed count pairs.
+    """
     ending: Ending | None = None
 
     def lanes(self, target: Target) -> int:
@@ -40,8 +45,9 @@ class DirectKernel:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         layouts += "p" if self.packs_weights else ""
+        technique = "dots" if self.dots else "direct"
         tile = f"{self.rows}x{self.vectors}_{layouts}{suffix(self.ending)}"
-        return f"{self.element.name}_direct_{tile}_{target.name}"
+        return f"{self.element.name}_{technique}_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
@@ -55,26 +61,37 @@ class InterleavedKernel:
     """What one compiled direct kernel is for where channels lie side by side, in source and result.
 
     The register tile is ``rows`` pixels by up to ``vectors`` registers of result channels. Elements are
-    computed as they are stored.
+    computed as they are stored, or multiplied in pairs of channels (``dots``).
     """
 
     element: ElementType
     rows: int
     vectors: int
     packs_before: bool = False
-    """Whether weights are packed before the tasks begin, and may outlive the call; else by each task."""
+    """Whether weights are packed before all else, for all tasks, and may outlive the call; else by each."""
+    dots: bool = False
+    """Whether channels are multiplied in pairs; weights are then packed before."""
     ending: Ending | None = None
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, ending, target."""
+        technique = "interleaveddots" if self.dots else "interleaved"
         tile = f"{self.rows}x{self.vectors}{'_packed' if self.packs_before else ''}{suffix(self.ending)}"
-        return f"{self.element.name}_interleaved_{tile}_{target.name}"
+        return f"{self.element.name}_{technique}_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
         from tatamu.engine.kernels import interleaved  # noqa: PLC0415  # Most programs compile nothing.
 
         return interleaved.build(self, target)
+
+
+PLANAR_CHUNK = 64
+"""Pixels whose sums stay in the first cache until they are written; a multiple of all registers and tiles."""
+PLANAR_REST, PLANAR_REST_ROWS = 4, 2
+"""So many pixels at most that are left over are multiplied in tiles of so few."""
+PLANAR_PACK_CHANNELS = 64
+"""Channels of a register of result channels that one task packs."""
 
 
 @dataclass(frozen=True)
@@ -136,24 +153,30 @@ class GradWeightKernel:
         return grad_weight.build(self, target)
 
 
-DEPTHWISE_TILES = ((14, 12), (7, 5), (4, 3), (2, 1))
-"""Depthwise results of a register tile, and from how many left on it is taken; surplus ones are dropped."""
+def depthwise_tiles(target: Target) -> tuple[tuple[int, int], ...]:
+    """Results of a register tile of channel lanes, and from how many left on it is taken; surplus is dropped.
+
+    Beside the sums, registers hold the weights of some taps, a pixel, and the order of its lanes.
+    """
+    return ((14, 12) if target.registers >= 32 else (10, 8), (7, 5), (4, 3), (2, 1))
 
 
 @dataclass(frozen=True)
 class DepthwiseKernel:
-    """What one compiled depthwise kernel is for: forward and grad input, lanes are channels.
+    """What one compiled kernel is for whose lanes are channels: forward and grad input.
 
     ``stride`` is that of the columns, or 0 for one that the table gives. ``taps`` is how many column taps
     each phase has. Where it is empty the table says it: ``chunk`` of them are multiplied at a time, each
-    pixel being read once for all of them; what is left, one by one. ``in_place`` pixels are read where they
-    lie, through a table of their addresses; others are copied to a slab.
+    pixel being read once for all of them; what is left, one by one. ``grouped``: the channels of a group are
+    summed over. ``in_place`` pixels are read where they lie, through a table of their addresses; others are
+    copied to a slab.
     """
 
     element: ElementType
     stride: int
     taps: tuple[int, ...]
     chunk: int
+    grouped: bool
     in_place: bool
     source_interleaved: bool
     target_interleaved: bool
@@ -163,7 +186,7 @@ class DepthwiseKernel:
         """Dtype, technique, stride, taps, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         taps = "x".join(map(str, self.taps)) if self.taps else f"n{self.chunk}"
-        technique = "depthwiseinplace" if self.in_place else "depthwise"
+        technique = "grouped" if self.grouped else "depthwiseinplace" if self.in_place else "depthwise"
         layouts += suffix(self.ending)
         return f"{self.element.name}_{technique}_s{self.stride or 'n'}_{taps}_{layouts}_{target.name}"
 
@@ -176,25 +199,30 @@ class DepthwiseKernel:
 
 @dataclass(frozen=True)
 class DepthwiseWeightKernel:
-    """What one compiled depthwise grad-weight kernel is for.
+    """What one compiled grad-weight kernel is for whose lanes are channels.
 
     The register tile is ``rows`` by ``taps`` of the weight's taps, the first of each pair; the second is what
-    is left over at the end of an axis. ``side_by_side`` taps read pixels that follow one another.
-    ``interleaved`` are input and grad output.
+    is left over at the end of an axis. Where several channels of grad output meet one of the input, the tile
+    is of ``channels`` of them, likewise; (0, 0) where they meet one by one. ``side_by_side`` taps read pixels
+    that follow one another. ``interleaved`` are input and grad output.
     """
 
     element: ElementType
     rows: tuple[int, int]
     taps: tuple[int, int]
+    channels: tuple[int, int]
     side_by_side: bool
     interleaved: tuple[bool, bool]
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in self.interleaved)
-        tile = "x".join(f"{most}r{rest}" for most, rest in (self.rows, self.taps))
+        grouped = any(self.channels)
+        axes = (self.channels, self.rows, self.taps) if grouped else (self.rows, self.taps)
+        tile = "x".join(f"{most}r{rest}" for most, rest in axes)
         step = "" if self.side_by_side else "apart_"
-        return f"{self.element.name}_depthwiseweight_{tile}_{step}{layouts}_{target.name}"
+        technique = "groupedweight" if grouped else "depthwiseweight"
+        return f"{self.element.name}_{technique}_{tile}_{step}{layouts}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

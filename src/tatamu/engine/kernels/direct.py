@@ -15,8 +15,10 @@ from tatamu.engine.kernels.epilogue import define_epilogue
 from tatamu.engine.kernels.ir import I1, I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import TABLE_HEADER, Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
-from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.numbers import Numbers, PairNumbers
+from tatamu.engine.kernels.packed_rows import pack_task, packed_rows
 from tatamu.engine.kernels.packing import Job, channel_offset
+from tatamu.engine.kernels.pairs import define_fill_panel, define_pack_pairs
 from tatamu.engine.kernels.slab import define_pack_slab
 from tatamu.engine.kernels.weights import define_pack_weights
 from tatamu.engine.target import Target
@@ -25,16 +27,30 @@ from tatamu.engine.target import Target
 def build(kernel: DirectKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     module = module_for(target, kernel.ending)
-    define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
+    if kernel.dots:
+        pairs = PairNumbers(kernel.element, target)
+        pack = None
+        if kernel.packs_weights:
+            pack = pack_task(pairs, define_fill_panel(module, pairs, kernel.rows, by_taps=False), kernel.rows)
+        define_entry(
+            module, kernel.name(target), _task(kernel, module, pairs, define_pack_pairs(module, pairs)), pack
+        )
+        return module
+    numbers = Numbers(kernel.element, target)
+    pack_slab = define_pack_slab(module, numbers, kernel.source_interleaved)
+    define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack_slab))
     return module
 
 
-def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
+def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers, pack_slab: ir.Function) -> Task:
     multiply = _define_multiply_pixels(kernel, module, numbers)
-    pack_slab = define_pack_slab(module, numbers, kernel.source_interleaved)
-    pack_weights = define_pack_weights(module, numbers, kernel.rows) if kernel.packs_weights else None
+    pack_weights = None
+    if kernel.packs_weights and not kernel.dots:
+        pack_weights = define_pack_weights(module, numbers, kernel.rows)
 
-    def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
+    def task(
+        code: Code, job: Job, arguments: Arguments, packed: Pointer, scratch: Pointer, task: Int
+    ) -> None:
         at = _Place.of(job, task)
         source = arguments.source.of(numbers.stored) + (
             at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G]
@@ -42,7 +58,8 @@ def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
         target = arguments.target.of(numbers.stored) + (
             at.image * job[Word.TARGET_N] + at.group * job[Word.TARGET_G] + job[Word.TARGET_BASE]
         )
-        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
+        of_weight = numbers.computed if kernel.dots else numbers.stored
+        weight = arguments.second.of(of_weight) + at.group * job[Word.WEIGHT_G]
         gathered, panels, biases = (
             scratch.moved_bytes(job[word]).of(numbers.computed)
             for word in (Word.SLAB_AT, Word.PANEL_AT, Word.BIAS_AT)
@@ -57,7 +74,10 @@ def _task(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> Task:
             with code.when(code.builder.not_(in_place)):
                 _gather(code, job, pack_slab, gathered, source, scratch, at, c0, present)
             count = _write_table(kernel, code, job, scratch.of(I64), present, in_place)
-            if pack_weights is None:
+            if kernel.dots and kernel.packs_weights:
+                of_rows = packed_rows(job, packed.of(numbers.computed), at.group, at.row0)
+                weights = of_rows + c0 * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS] * kernel.rows
+            elif pack_weights is None:
                 weights = weight + (at.row0 * job[Word.WEIGHT_M] + c0 * job[Word.WEIGHT_C])
             else:
                 weights = panels
@@ -100,6 +120,8 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
         scratch.moved_bytes(job[word]).of(numbers.computed) for word in (Word.BIAS_AT, Word.TILES_AT)
     )
     row_step = count if kernel.packs_weights else job[Word.WEIGHT_M]
+    if kernel.dots and kernel.packs_weights:  # The panel has all channels, not those of the block alone.
+        row_step = job[Word.CHANNELS] * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
     row_bytes = job[Word.WEIGHT_M] * numbers.element.compute_bytes
     table = scratch.of(I64) + TABLE_HEADER
     wide = (pixels - pixel).minimum(width)

@@ -29,6 +29,11 @@ def finished(
     return curve(code, value)
 
 
+def has_ending(code: Code) -> bool:
+    """Whether there is anything that `finished` does."""
+    return getattr(code.module, "ending", None) is not None
+
+
 def _residual(code: Code, numbers: Numbers, like: ir.Value, at: Pointer, count: Int | None) -> ir.Value:
     """The residuals of the results at ``at``; of lanes past ``count`` nothing is read."""
     there = at.moved_bytes(Int(code, code.once("residual", lambda: _distance(code))))

@@ -98,7 +98,8 @@ def define_entry(module: ir.Module, name: str, main: Task, pack: Task | None = N
                 code.call(phase, call)
 
     if packing is not None:
-        with code.when(call.read_index(CallWord.FILLED).equals(0)):
+        some = Pointer(code, call.of(POINTER).load(CallWord.TABLE), I64).read_index(Header.PACK_TASKS) > 0
+        with code.when(code.both(some, call.read_index(CallWord.FILLED).equals(0))):
             run(packing)
     run(computing)
     code.done()

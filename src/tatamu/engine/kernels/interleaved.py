@@ -18,8 +18,10 @@ from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_fo
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import ColumnTap, Word
 from tatamu.engine.kernels.microkernel import Sums
-from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.numbers import Numbers, PairNumbers
+from tatamu.engine.kernels.packed_rows import Fill, pack_task, packed_rows
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.pairs import define_fill_panel
 from tatamu.engine.kernels.weights import define_pack_columns
 from tatamu.engine.target import Target
 
@@ -30,45 +32,38 @@ _ADDRESSES = 8
 def build(kernel: InterleavedKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     module = module_for(target, kernel.ending)
+    if kernel.dots:
+        pairs = PairNumbers(kernel.element, target)
+        fill = define_fill_panel(module, pairs, pairs.lanes, by_taps=True)
+        define_entry(module, kernel.name(target), _task(kernel, module, pairs, None), pack_task(pairs, fill))
+        return module
     numbers = Numbers(kernel.element, target)
     pack = define_pack_columns(module, numbers)
-    before = _pack_task(numbers, pack) if kernel.packs_before else None
-    define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack), before)
+    if kernel.packs_before:
+        before = pack_task(numbers, _all_channels(numbers, pack))
+        define_entry(module, kernel.name(target), _task(kernel, module, numbers, None), before)
+    else:
+        define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack))
     return module
 
 
-def _panel(job: Job, numbers: Numbers, shared: Pointer, group: Int, m: Int, c0: Int, vectors: Int) -> Pointer:
-    """Where the panel of a tile of result channels lies among those that are packed before."""
-    lanes = numbers.lanes
-    of_group = (job[Word.M] + (lanes - 1)) // lanes * lanes
-    before = (group * of_group + m) * job[Word.CHANNELS] + c0 * vectors * lanes
-    return shared.of(numbers.computed) + before * job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+def _all_channels(numbers: Numbers, pack: ir.Function) -> Fill:
+    def fill(code: Code, job: Job, panel: Pointer, weight: Pointer, row0: Int, rows: Int) -> None:
+        registers = rows // numbers.lanes
+        code.call(
+            pack, job.table, job.words, panel, weight, row0, registers, code.index(0), job[Word.CHANNELS]
+        )
+
+    return fill
 
 
-def _pack_task(numbers: Numbers, pack: ir.Function) -> Task:
-    """Each task packs the weights of a tile of result channels."""
-
-    def task(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
-        channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
-        width = job[Word.VECTORS] * numbers.lanes
-        tiles = (job[Word.M] + width - 1) // width
-        group, m = task // tiles, task % tiles * width
-        weight = arguments.second.of(numbers.stored) + group * job[Word.WEIGHT_G]
-        vectors = ((job[Word.M] - m).minimum(width) + (numbers.lanes - 1)) // numbers.lanes
-        with code.loop(0, channels, channel_block) as c0:
-            panel = _panel(job, numbers, shared, group, m, c0, vectors)
-            present = (channels - c0).minimum(channel_block)
-            code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
-
-    return task
-
-
-def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, pack: ir.Function) -> Task:
+def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, pack: ir.Function | None) -> Task:
+    """With what packs the weights of a block of channels; None where all are packed before."""
     list_sources = _define_list_sources(module, numbers)
     multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
 
     def task(
-        code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+        code: Code, job: Job, arguments: Arguments, packed: Pointer, scratch: Pointer, task: Int
     ) -> None:
         at = _Place.of(job, task)
         source = arguments.source.of(numbers.stored) + at.group * job[Word.SOURCE_G]
@@ -85,15 +80,18 @@ def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, pack: 
             across = (at.m_end - m).minimum(width)
             vectors = (across + (numbers.lanes - 1)) // numbers.lanes
             present = (channels - c0).minimum(channel_block)
-            if kernel.packs_before:
-                panel = _panel(job, numbers, shared, at.group, m, c0, vectors)
+            if pack is None:
+                of_rows = packed_rows(job, packed.of(numbers.computed), at.group, m)
+                of_block, pitch = of_rows + c0 * vectors * numbers.lanes, channels
             else:
+                of_block, pitch = panel, present
                 code.call(pack, job.table, job.words, panel, weight, m, vectors, c0, present)
             for v, microkernel in enumerate(multiply, 1):
                 with code.when(vectors.equals(v)):
                     of_channels = biases + (m - at.m0)
                     code.call(
-                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels, panel
+                        microkernel, job.words, scratch, c0, present, at.pixels, m, across, of_channels,
+                        of_block, pitch,
                     )  # fmt: skip
 
     return task
@@ -118,16 +116,17 @@ def _define_multiply(
     """Tiles of ``vectors`` registers of result channels, for all pixels of a task.
 
     Arguments: job, scratch, first channel, channels, pixels, first result channel, result channels,
-    biases (from that channel on), panel.
+    biases (from that channel on), panel, channels that each of its taps has.
     """
-    code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 2 + [I64] * 5 + [POINTER] * 2)
+    arguments = [POINTER] * 2 + [I64] * 5 + [POINTER] * 2 + [I64]
+    code = define(module, f"multiply_{kernel.rows}x{vectors}", arguments)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     scratch, biases = code.pointer(1, I8), code.pointer(7, numbers.computed)
     c0, channels, pixels, m, across = (code.argument(n) for n in range(2, 7))
     addresses, results, tiles = (
         scratch.moved_bytes(job[word]) for word in (Word.ADDRESSES_AT, Word.RESULTS_AT, Word.TILES_AT)
     )
-    panel = code.pointer(8, numbers.computed)
+    panel, panel_channels = code.pointer(8, numbers.computed), code.argument(9)
     taps, pitch = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS], job[Word.ADDRESSES]
     taps_at_once, channels_at_once = job[Word.TAPS_A_STRETCH], job[Word.CHANNELS_A_STRETCH]
     width = vectors * numbers.lanes
@@ -145,12 +144,12 @@ def _define_multiply(
             with code.loop(t, t_end) as tap:
                 found = addresses.of(POINTER) + (tap * pitch + pixel)
                 lines = [Pointer(code, found.load(r), numbers.computed) + c0 for r in range(kernel.rows)]
-                of_tap = panel + tap * channels * width
+                of_tap = panel + tap * panel_channels * width
                 with code.loop(c, c_end) as k:
                     sums.add_products([line + k for line in lines], of_tap + k * width)
             first = code.both(t.equals(0), (c0 + c).equals(0))
-            finished = code.both(c0 + c_end >= job[Word.CHANNELS], t_end >= taps)
-            with code.either(finished) as (done, waiting):
+            complete = code.both(c0 + c_end >= job[Word.CHANNELS], t_end >= taps)
+            with code.either(complete) as (done, waiting):
                 with done:
                     sums.add_tile(tile, first)
                     present = (pixels - pixel).minimum(kernel.rows)
@@ -168,14 +167,15 @@ def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present
     last = (sums.vectors - 1) * lanes
     bias = [biases.load(v * lanes, lanes) for v in range(sums.vectors)]
     mask = code.first_lanes(across - last, lanes) if numbers.target.masks else None
-    rest = code.stack(numbers.computed, lanes) if mask is None else None
+    rest = code.stack(numbers.stored, lanes) if mask is None else None
     for r in range(sums.rows):
         with code.when(code.index(r) < present):
             at = Pointer(code, results.load(r), numbers.stored) + m
             values = [code.add(held, of_channel) for held, of_channel in zip(sums.row(r), bias, strict=True)]
             for v, value in enumerate(values[:-1]):
-                at.store(finished(code, numbers, value, at + v * lanes), v * lanes)
+                numbers.store(code, finished(code, numbers, value, at + v * lanes), at, v * lanes)
             value = finished(code, numbers, values[-1], at + last, across - last)
+            value = numbers.narrow(code, value)
             if rest is None:
                 code.masked_store(value, at + last, mask, lanes)
                 continue

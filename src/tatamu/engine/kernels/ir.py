@@ -12,6 +12,7 @@ other value is a plain `llvmlite.ir.Value` handed from one `Code` method to the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Union
@@ -22,6 +23,16 @@ from tatamu.engine.ending import Ending
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
+
+
+class _BrainFloatType(ir.Type):  # type: ignore[misc]  # llvmlite is not typed.
+    """bf16, which llvmlite has no name for; only instructions that take it see it."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
+BF16 = _BrainFloatType()
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
@@ -288,17 +299,13 @@ class Code:
 
     def splat(self, scalar: ir.Value, lanes: int) -> ir.Value:
         """A vector of ``lanes`` copies."""
-        vector = self.builder.insert_element(
-            ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined), scalar, I32(0)
-        )
-        mask = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
-        return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+        undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+        vector = self.builder.insert_element(undefined, scalar, I32(0))
+        return self.builder.shuffle_vector(vector, undefined, _numbered((0,) * lanes))
 
     def shuffle(self, first: ir.Value, second: ir.Value, lanes: Sequence[int]) -> ir.Value:
         """The numbered lanes of two vectors laid end to end."""
-        return self.builder.shuffle_vector(
-            first, second, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
-        )
+        return self.builder.shuffle_vector(first, second, _numbered(tuple(lanes)))
 
     def lane(self, vector: ir.Value, number: int) -> ir.Value:
         """One element of a vector."""
@@ -310,7 +317,7 @@ class Code:
 
     def lanes_between(self, begin: Int, end: Int, lanes: int) -> ir.Value:
         """A mask that is true for lanes from ``begin`` to before ``end``, clipped to the register."""
-        numbers = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
+        numbers = _numbered(tuple(range(lanes)))
         low, high = (self.splat(self.builder.trunc(at.value, I32), lanes) for at in (begin, end))
         reached = self.builder.icmp_signed(">=", numbers, low)
         return self.builder.and_(reached, self.builder.icmp_signed("<", numbers, high))
@@ -327,7 +334,8 @@ class Code:
         """Zero, or a vector of zeros."""
         return ir.Constant(type_, None)
 
-    def _intrinsic(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+    def intrinsic(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
+        """An intrinsic function of LLVM's, declared where it is not yet."""
         existing = self.module.globals.get(name)
         return (
             existing
@@ -341,8 +349,14 @@ class Code:
         if isinstance(scalar, ir.IntType):
             return self.builder.add(self.builder.mul(a, b), c)
         return self.builder.call(
-            self._intrinsic(f"llvm.fma.{mangled(a.type)}", a.type, [a.type] * 3), [a, b, c]
+            self.intrinsic(f"llvm.fma.{mangled(a.type)}", a.type, [a.type] * 3), [a, b, c]
         )
+
+    def add_pairs_of_products(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """``c`` plus both products of the pairs of bf16 in each lane of ``a`` and ``b``, of 512 bits."""
+        pairs = ir.VectorType(BF16, 2 * c.type.count)
+        product = self.intrinsic("llvm.x86.avx512bf16.dpbf16ps.512", c.type, [c.type, pairs, pairs])
+        return self.builder.call(product, [c, self.builder.bitcast(a, pairs), self.builder.bitcast(b, pairs)])
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The sum of two values of one type."""
@@ -363,7 +377,7 @@ class Code:
         """A vector whose lanes outside ``mask`` are zero and not read."""
         type_ = ir.VectorType(source.element, lanes)
         mask_type = ir.VectorType(I1, lanes)
-        load = self._intrinsic(
+        load = self.intrinsic(
             f"llvm.masked.load.{mangled(type_)}.p0", type_, [POINTER, I32, mask_type, type_]
         )
         return self.builder.call(
@@ -373,15 +387,26 @@ class Code:
     def masked_store(self, value: ir.Value, target: Pointer, mask: ir.Value, lanes: int) -> None:
         """Write the lanes inside ``mask`` alone."""
         mask_type = ir.VectorType(I1, lanes)
-        store = self._intrinsic(
+        store = self.intrinsic(
             f"llvm.masked.store.{mangled(value.type)}.p0", VOID, [value.type, POINTER, I32, mask_type]
         )
         self.builder.call(store, [value, target.raw, I32(scalar_bytes(target.element)), mask])
 
+    def prefetch(self, place: Pointer) -> None:
+        """Bring the line of memory at an address nearer, which is to be read soon; it need not exist."""
+        hint = self.intrinsic("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
+        self.builder.call(hint, [place.raw, I32(0), I32(2), I32(1)])
+
     def fill_zero(self, target: Pointer, count: Int) -> None:
         """Zero ``count`` elements."""
-        memset = self._intrinsic("llvm.memset.p0.i64", VOID, [POINTER, I8, I64, I1])
+        memset = self.intrinsic("llvm.memset.p0.i64", VOID, [POINTER, I8, I64, I1])
         self.builder.call(memset, [target.raw, I8(0), (count * scalar_bytes(target.element)).value, I1(0)])
+
+
+@functools.cache  # Each is spelt out once, not at every use.
+def _numbered(lanes: tuple[int, ...]) -> ir.Constant:
+    """A vector of lane numbers."""
+    return ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
 
 
 def mangled(type_: ir.Type) -> str:

@@ -78,6 +78,8 @@ class Word(IntEnum):
     """1 where imaginary parts are to be read with their sign turned."""
     CHANNELS = auto()
     CHANNEL_BLOCK = auto()
+    SOURCE_CHANNELS = auto()
+    """Where `CHANNELS` are pairs of bf16: how many channels there are."""
     HEIGHT = auto()
     STRIDE_H = auto()
     STRIDE_W = auto()
@@ -135,7 +137,28 @@ class Word(IntEnum):
     PANEL_STEP_H = auto()
     """Rows of the weight from one tap to the next; negative where the kernel is flipped."""
     PANEL_STEP_W = auto()
-    KERNEL_W = auto()
+    PANEL_ROW = auto()
+    """Registers of a panel from one row of the weight to the next; likewise for columns and channels."""
+    PANEL_COLUMN = auto()
+    PANEL_CHANNEL = auto()
+    # Groups of few channels: a register holds those of several groups.
+    SOURCE_LANES = auto()
+    """Lanes that the channels of whole groups fill."""
+    RESULT_LANES = auto()
+    REGISTERS = auto()
+    """That hold all channels."""
+    TARGET_LANE_TABLE = auto()
+    """Where the results of each lane begin."""
+    DEPTH = auto()
+    """Channels that are summed over."""
+    PATTERN_TABLE = auto()
+    """For each of them, the lane of the source that each lane is multiplied with: see `permutation.py`."""
+    WEIGHT_BLOCK = auto()
+    """Elements of the weight from one register of channels to the next."""
+    WEIGHT_LANE_TABLE = auto()
+    """Where the weights of each lane begin."""
+    WEIGHT_RUN = auto()
+    """Weights of a lane that lie side by side; `WEIGHT_TAP_TABLE` says where each run begins."""
     STRETCH_ROWS = auto()
     """Row taps that are summed before they are added to the sum of the others."""
     # The products: which weight meets which place of the slab.
@@ -201,13 +224,17 @@ class Word(IntEnum):
     """Taps of a packed panel."""
     WEIGHT_LINES = auto()
     """Along what a row of weights is read: see `WeightLines`."""
+    PANELS_AT = auto()
+    """Elements before the rows of weights that are packed for a job, of which a group has WEIGHT_PANEL."""
     WEIGHT_PANEL = auto()
-    """Elements from one panel of transformed weights to the next."""
+    """Elements from one panel of packed or transformed weights to the next; 0 where tasks pack their own."""
     WEIGHT_PRODUCT = auto()
     """Elements of one product of a panel of transformed weights."""
     # Winograd's tiles: how many there are, and how they lie when they are transformed.
     TILES_H = auto()
     TILES_W = auto()
+    COLUMN_STEP = auto()
+    """From one column of a tile to the next: the dilation. So many tiles begin side by side."""
     TILE_PRODUCT = auto()
     TILE_PITCH = auto()
     SUM_PRODUCT = auto()
@@ -230,6 +257,8 @@ class Word(IntEnum):
     """Addresses from the list of one tap to the next."""
     TILES_AT = auto()
     FLAGS_AT = auto()
+    WEIGHTS_AT = auto()
+    """Weights that a task transforms for itself, `CHANNEL_BLOCK` channels at a time; 0: they are shared."""
     TAPS_AT = auto()
     BYTES = auto()
     """Of each of two operands that are compared."""
@@ -247,10 +276,13 @@ class Word(IntEnum):
     """1 where streams are channels of the second operand, and those of the source fill registers."""
     PARTS = auto()
     """Of the pixels; their sums are added in order."""
+    BLOCKS_A_PART = auto()
     SUMS = auto()
     """Elements of all tiles of a task."""
     PANEL_PITCH = auto()
     """Elements from one panel to the next."""
+    PANEL_BASE = auto()
+    """Where the panels of a job begin among the packed weights."""
     LENGTH = auto()
     """Not a word: how many there are."""
 

@@ -43,7 +43,7 @@ class Sums:
         for held, scalar in zip(self._held, scalars, strict=True):
             splat = code.splat(scalar.load(), lanes)
             for of_row, column in zip(held, columns, strict=True):
-                of_row.set(code.multiply_add(splat, column, of_row.get()))
+                of_row.set(self.numbers.multiply_add(code, splat, column, of_row.get()))
 
     def flush(self, tile: Pointer, first: ir.Value) -> None:
         """Add the sums to the tile, or begin it with them where ``first`` holds.

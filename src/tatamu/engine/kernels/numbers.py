@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import F16, F32, F64, I8, I16, I32, I64, Code, Index, Pointer
+from tatamu.engine.kernels.ir import BF16, F16, F32, F64, I8, I16, I32, I64, Code, Index, Pointer
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -75,6 +75,41 @@ class Numbers:
         """Round and write."""
         target.store(self.narrow(code, value), offset)
 
+    def multiply_add(self, code: Code, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """``a * b + c``, of registers as the register tile holds them."""
+        return code.multiply_add(a, b, c)
+
     def negate(self, code: Code, value: ir.Value) -> ir.Value:
         """The value with its sign turned (floats alone)."""
         return code.builder.fneg(value)
+
+
+class PairNumbers(Numbers):
+    """bf16 where the target multiplies them in pairs; the sums are float32.
+
+    What is multiplied lies in memory as pairs, of one channel and the next, each in the bits of a float32:
+    the slab, the packed weights, and operands whose channels lie side by side anyhow. The instructions count
+    subnormal numbers as zero, in torch's kernels too.
+    """
+
+    def multiply_add(self, code: Code, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """``a[0] * b[0] + a[1] * b[1] + c`` in each lane."""
+        return code.add_pairs_of_products(a, b, c)
+
+    def narrow(self, code: Code, value: ir.Value) -> ir.Value:
+        """Rounded to nearest even by one instruction."""
+        short = code.builder.fptrunc(value, self._like(value, BF16))
+        return code.builder.bitcast(short, self._like(value, self.stored))
+
+    def join(self, code: Code, first: ir.Value, second: ir.Value) -> ir.Value:
+        """Pairs of stored elements; scalars and vectors alike."""
+        build, wide = code.builder, self._like(first, I32)
+        high = build.shl(build.zext(second, wide), self._constant(code, second, 16))
+        return build.bitcast(build.or_(build.zext(first, wide), high), self._like(first, F32))
+
+    def join_every_other(self, code: Code, first: ir.Value, second: ir.Value) -> ir.Value:
+        """Pairs of every other element of two vectors, the first of them included."""
+        build, wide = code.builder, ir.VectorType(I32, first.type.count // 2)
+        low = build.and_(build.bitcast(first, wide), code.splat(I32(0xFFFF), wide.count))
+        high = build.shl(build.bitcast(second, wide), code.splat(I32(16), wide.count))
+        return build.bitcast(build.or_(low, high), self.vector)

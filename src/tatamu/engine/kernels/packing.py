@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, transpose
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 
@@ -21,6 +21,10 @@ class Job:
 
     def __getitem__(self, word: Word) -> Int:
         return self.words.read_index(int(word))
+
+    def moved(self, words: Index) -> Job:
+        """The job so many words further in the same table."""
+        return Job(self.code, self.table, self.words + words)
 
 
 def channel_offset(numbers: Numbers, channel: Int, stride: Int) -> Int:

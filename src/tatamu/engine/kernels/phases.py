@@ -13,6 +13,7 @@ from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.planar_store import runs
 
 
 def define_pack_phases(module: ir.Module, numbers: Numbers) -> ir.Function:
@@ -46,29 +47,28 @@ def define_pack_phases(module: ir.Module, numbers: Numbers) -> ir.Function:
 
 
 def define_store_phases(module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:
-    """Write up to ``vectors`` registers of result channels of all pixels of a task.
+    """Write up to ``vectors`` registers of result channels of some pixels of a task.
 
-    Arguments: job, tiles ``[register][pixel][lane]``, target (of this image and group), first result channel,
-    result channels, images, first row, rows.
+    Arguments: those of `define_store_channels`; there are no biases, and no ending.
     """
     lanes = numbers.lanes
-    code = define(module, "store_phases", [POINTER] * 3 + [I64] * 5)
+    code = define(module, "store_phases", [POINTER] * 4 + [I64] * 6)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     tiles, target = code.pointer(1, numbers.computed), code.pointer(2, numbers.stored)
-    m, across, images, row0, rows = (code.argument(n) for n in range(3, 8))
+    m, across, first, past, row0, rows = (code.argument(n) for n in range(4, 10))
     room = code.stack(numbers.stored, vectors * lanes)
-    columns, unit, phases = job[Word.GRID_W], job[Word.TARGET_W], job[Word.PHASES_H]
+    unit, phases = job[Word.TARGET_W], job[Word.PHASES_H]
     run = job[Word.PHASES_W] * unit
-    with code.loop(0, images) as image, code.loop(0, rows) as row, code.loop(0, columns) as x:
-        sums = tiles + ((image * rows + row) * columns + x) * lanes
+    with runs(code, first, past, job[Word.GRID_W]) as (at_row, x, count, done), code.loop(0, count) as n:
+        sums = tiles + (done + n) * lanes
         with code.loop(0, across, lanes) as lane:
             value = sums.load(lane * job[Word.TILE_PITCH], lanes)
             room.store(numbers.narrow(code, value), lane)
-        y0 = (row0 + row) * phases + job[Word.FIRST_H]
-        x0 = x * job[Word.PHASES_W] + job[Word.FIRST_W]
+        y0 = (row0 + at_row % rows) * phases + job[Word.FIRST_H]
+        x0 = (x + n) * job[Word.PHASES_W] + job[Word.FIRST_W]
         low = code.index(0).maximum(0 - x0) * unit
         high = job[Word.PHASES_W].minimum(job[Word.RESULT_W] - x0) * unit
-        line = target + (image * job[Word.TARGET_N] + x0 * unit)
+        line = target + ((at_row // rows) * job[Word.TARGET_N] + x0 * unit)
         with code.loop(m // run, (m + across + run - 1) // run) as r:
             y, before = y0 + r % phases, r * run - m
             begin, end = low.maximum(0 - before), high.minimum(across - before)

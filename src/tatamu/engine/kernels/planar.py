@@ -13,16 +13,22 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.channel_results import biases_in_lanes, store_planes
-from tatamu.engine.kernels.descriptions import STRETCH, PlanarKernel
-from tatamu.engine.kernels.ending import finished
+from tatamu.engine.kernels.descriptions import (
+    PLANAR_CHUNK,
+    PLANAR_PACK_CHANNELS,
+    PLANAR_REST,
+    PLANAR_REST_ROWS,
+    STRETCH,
+    PlanarKernel,
+)
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import WeightLines, Word
+from tatamu.engine.kernels.job import Header, WeightLines, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.phases import define_pack_phases, define_store_phases
+from tatamu.engine.kernels.planar_store import define_store_channels
 from tatamu.engine.kernels.planes import define_pack_planes
 from tatamu.engine.kernels.weights import define_pack_scattered, define_pack_weights
 from tatamu.engine.target import Target
@@ -30,88 +36,23 @@ from tatamu.engine.target import Target
 
 def build(kernel: PlanarKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
-    module = module_for(target, kernel.ending)
-    define_entry(module, kernel.name(target), _task(kernel, module, Numbers(kernel.element, target)))
+    module, numbers = module_for(target, kernel.ending), Numbers(kernel.element, target)
+    pack = _packing(kernel, module, numbers)
+    define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack), _pack_task(numbers, pack))
     return module
-
-
-def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Task:
-    lanes = numbers.lanes
-    list_places = _define_list_places(module, numbers)
-    pack_planes = define_pack_planes(module, numbers)
-    if kernel.phases:
-        pack, store_results = _phases(kernel, module, numbers)
-    else:
-        pack, store_results = _channels(module, numbers)
-    multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
-    in_place = numbers.stored == numbers.computed
-
-    def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
-        at = _Place.of(job, task)
-        source = arguments.source.of(numbers.stored) + (
-            at.group * job[Word.SOURCE_G] + at.image * job[Word.SOURCE_N]
-        )
-        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
-        panel, slab, tiles = (
-            scratch.moved_bytes(job[word]).of(numbers.computed)
-            for word in (Word.PANEL_AT, Word.SLAB_AT, Word.TILES_AT)
-        )
-        pixels = at.images * at.rows * job[Word.GRID_W]
-        channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
-        taps = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
-        vectors = job[Word.VECTORS]
-        width = vectors * lanes
-        first_row = at.row * job[Word.STRIDE_H]
-        code.call(list_places, job.table, job.words, scratch, at.images, at.rows)
-        with code.loop(0, channels, channel_block) as c0:
-            present = (channels - c0).minimum(channel_block)
-            of_channels = source + c0 * job[Word.SOURCE_C]
-            here = of_channels + (first_row * job[Word.SOURCE_H] + job[Word.SOURCE_BASE])
-            origin = slab
-            if in_place:
-                direct = job[Word.IN_PLACE].equals(1)
-                origin = Pointer(code, code.builder.select(direct, here.raw, slab.raw), numbers.computed)
-            with code.when(job[Word.IN_PLACE].equals(0)):
-                code.call(pack_planes, job.table, job.words, slab, of_channels, present, at.images, first_row,
-                          (at.rows - 1) * job[Word.STRIDE_H] + job[Word.SLOTS])  # fmt: skip
-            count = present * taps
-            last = c0 + channel_block >= channels
-            with code.loop(at.m0, at.m_end, width) as m:
-                across = (at.m_end - m).minimum(width)
-                registers = (across + (lanes - 1)) // lanes
-                with code.loop(0, registers) as v:
-                    pack(code, job, panel + v * count * lanes, weight, m + v * lanes, c0, present)
-                tile = tiles + (m - at.m0) * job[Word.TILE_PITCH]
-                for number, microkernel in enumerate(multiply, 1):
-                    with code.when(registers.equals(number)):
-                        code.call(
-                            microkernel,
-                            job.words,
-                            scratch,
-                            origin,
-                            tile,
-                            count,
-                            pixels,
-                            code.select(c0.equals(0), 1, 0),
-                        )
-                with code.when(last):
-                    store_results(code, job, arguments, at, tile, m, across)
-
-    return task
 
 
 Pack = Callable[[Code, Job, Pointer, Pointer, Int, Int, Int], None]
 """Writes a register of the panel: panel, weight (of this group), first row, first channel, channels."""
-Store = Callable[[Code, Job, Arguments, "_Place", Pointer, Int, Int], None]
-"""Writes finished tiles: tiles, first result channel, result channels."""
 
 
-def _channels(module: ir.Module, numbers: Numbers) -> tuple[Pack, Store]:
-    """Lanes are channels of the result."""
-    lanes = numbers.lanes
-    pack_lines = define_pack_weights(module, numbers, lanes)
+def _packing(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Pack:
+    """How weights are packed: lanes are channels of the result, perhaps in one stride phase after another."""
+    if kernel.phases:
+        pack_phases = define_pack_phases(module, numbers)
+        return lambda code, job, *what: code.call(pack_phases, job.table, job.words, *what)
+    pack_lines = define_pack_weights(module, numbers, numbers.lanes)
     pack_scattered = define_pack_scattered(module, numbers)
-    store = _define_store(module, numbers)
 
     def pack(code: Code, job: Job, *what: Pointer | Int) -> None:
         scattered = job[Word.WEIGHT_LINES].equals(WeightLines.SCATTERED)
@@ -121,111 +62,156 @@ def _channels(module: ir.Module, numbers: Numbers) -> tuple[Pack, Store]:
             with together:
                 code.call(pack_lines, job.table, job.words, *what)
 
-    def store_results(
-        code: Code, job: Job, arguments: Arguments, at: _Place, tile: Pointer, m: Int, across: Int
+    return pack
+
+
+def _pack_task(numbers: Numbers, pack: Pack) -> Task:
+    """Packs some channels of a register of result channels, for every job."""
+    lanes = numbers.lanes
+
+    def task(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
+        channels, registers = job[Word.CHANNELS], (job[Word.M] + (lanes - 1)) // lanes
+        blocks = (channels + (PLANAR_PACK_CHANNELS - 1)) // PLANAR_PACK_CHANNELS
+        c0, register = (task % blocks) * PLANAR_PACK_CHANNELS, task // blocks
+        present = (channels - c0).minimum(PLANAR_PACK_CHANNELS)
+        weight = arguments.second.of(numbers.stored) + (register // registers) * job[Word.WEIGHT_G]
+        with code.loop(0, job.table.read_index(Header.JOBS)) as j:
+            each = Job(code, job.table, job.table + (j * int(Word.LENGTH) + int(Header.FIRST_JOB)))
+            taps = each[Word.ROW_TAPS] * each[Word.TAPS_ACROSS]
+            at = each[Word.PANEL_BASE] + register * each[Word.WEIGHT_PANEL] + c0 * taps * lanes
+            panel = shared.of(numbers.computed) + at
+            pack(code, each, panel, weight, (register % registers) * lanes, c0, present)
+
+    return task
+
+
+def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack) -> Task:
+    lanes = numbers.lanes
+    list_places = _define_list_places(module, numbers)
+    pack_planes = define_pack_planes(module, numbers)
+    if kernel.phases:
+        store = define_store_phases(module, numbers, kernel.vectors)
+    else:
+        store = define_store_channels(module, numbers)
+    multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
+
+    def task(
+        code: Code, job: Job, arguments: Arguments, packed: Pointer, scratch: Pointer, task: Int
     ) -> None:
+        at = Place.of(job, task)
+        source = arguments.source.of(numbers.stored) + (
+            at.group * job[Word.SOURCE_G] + at.image * job[Word.SOURCE_N]
+        )
+        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
         target = arguments.target.of(numbers.stored) + (
-            at.group * job[Word.TARGET_G]
-            + at.image * job[Word.TARGET_N]
-            + at.row * job[Word.TARGET_H]
-            + job[Word.TARGET_BASE]
+            at.group * job[Word.TARGET_G] + at.image * job[Word.TARGET_N] + job[Word.TARGET_BASE]
         )
         bias = arguments.bias.of(numbers.stored) + at.group * job[Word.M] * job[Word.BIAS_C]
-        with code.loop(0, across, lanes) as v:
-            code.call(
-                store,
-                job.words,
-                tile + v * job[Word.TILE_PITCH],
-                target + (m + v) * job[Word.TARGET_C],
-                bias + (m + v) * job[Word.BIAS_C],
-                (across - v).minimum(lanes),
-                at.images,
-                at.rows,
-            )
-
-    return pack, store_results
-
-
-def _phases(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> tuple[Pack, Store]:
-    """Lanes are channels of the result in one stride phase after another."""
-    pack_phases = define_pack_phases(module, numbers)
-    store = define_store_phases(module, numbers, kernel.vectors)
-
-    def pack(code: Code, job: Job, *what: Pointer | Int) -> None:
-        code.call(pack_phases, job.table, job.words, *what)
-
-    def store_results(
-        code: Code, job: Job, arguments: Arguments, at: _Place, tile: Pointer, m: Int, across: Int
-    ) -> None:
-        target = arguments.target.of(numbers.stored) + (
-            at.group * job[Word.TARGET_G] + at.image * job[Word.TARGET_N]
+        panels, slab, tiles = (
+            scratch.moved_bytes(job[word]).of(numbers.computed)
+            for word in (Word.PANEL_AT, Word.SLAB_AT, Word.TILES_AT)
         )
-        code.call(store, job.words, tile, target, m, across, at.images, at.row, at.rows)
+        pixels = at.images * at.rows * job[Word.GRID_W]
+        channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
+        taps = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+        width = job[Word.VECTORS] * lanes
+        shares = job[Word.WEIGHT_PANEL] > 0
+        of_group = _packed_of_group(job, packed.of(numbers.computed), at.group, lanes)
+        code.call(list_places, job.table, job.words, scratch, at.images, at.rows)
+        with code.loop(0, channels, channel_block) as c0:
+            present = (channels - c0).minimum(channel_block)
+            origin = _gathered(numbers, job, pack_planes, at, source + c0 * job[Word.SOURCE_C], slab, present)
+            count = present * taps
+            last = c0 + channel_block >= channels
+            # Sums that wait for no other channels are written a chunk at a time, from the same few lines.
+            waits = channels > channel_block
+            panel_step = code.select(shares, job[Word.WEIGHT_PANEL], count * lanes)
+            with code.loop(at.m0, at.m_end, width) as m:
+                across = (at.m_end - m).minimum(width)
+                registers = (across + (lanes - 1)) // lanes
+                with code.when(code.builder.not_(shares)), code.loop(0, registers) as v:
+                    pack(code, job, panels + v * count * lanes, weight, m + v * lanes, c0, present)
+                common = of_group + ((m // lanes) * job[Word.WEIGHT_PANEL] + c0 * taps * lanes)
+                panel = Pointer(code, code.builder.select(shares, common.raw, panels.raw), numbers.computed)
+                with code.loop(0, pixels, PLANAR_CHUNK) as pixel:
+                    tile = tiles + code.select(waits, (m - at.m0) * job[Word.TILE_PITCH] + pixel * lanes, 0)
+                    end = (pixel + PLANAR_CHUNK).minimum(pixels)
+                    for number, microkernel in enumerate(multiply, 1):
+                        with code.when(registers.equals(number)):
+                            code.call(microkernel, job.words, scratch, origin, panel, panel_step, tile, count,
+                                      pixel, end, code.select(c0.equals(0), 1, 0))  # fmt: skip
+                    with code.when(last):
+                        code.call(
+                            store, job.words, tile, target, bias, m, across, pixel, end, at.row, at.rows
+                        )
 
-    return pack, store_results
+    return task
+
+
+def _gathered(
+    numbers: Numbers,
+    job: Job,
+    pack_planes: ir.Function,
+    at: Place,
+    source: Pointer,
+    slab: Pointer,
+    channels: Int,
+) -> Pointer:
+    """Where the places of a task count from: a copy of its planes that is made now, or the source itself."""
+    code, first_row = job.code, at.row * job[Word.STRIDE_H]
+    with code.when(job[Word.IN_PLACE].equals(0)):
+        code.call(pack_planes, job.table, job.words, slab, source, channels, at.images, first_row,
+                  (at.rows - 1) * job[Word.STRIDE_H] + job[Word.SLOTS])  # fmt: skip
+    if numbers.stored != numbers.computed:
+        return slab
+    here = source + (first_row * job[Word.SOURCE_H] + job[Word.SOURCE_BASE])
+    chosen = code.builder.select(job[Word.IN_PLACE].equals(1), here.raw, slab.raw)
+    return Pointer(code, chosen, numbers.computed)
+
+
+def _packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Pointer:
+    """The packed weights of a group, where tasks share them."""
+    registers = (job[Word.M] + (lanes - 1)) // lanes
+    return packed + (job[Word.PANEL_BASE] + group * registers * job[Word.WEIGHT_PANEL])
 
 
 def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:
-    """Tiles of ``vectors`` registers of result channels, for all pixels of a task.
+    """Tiles of ``vectors`` registers of result channels, for some pixels of a task.
 
-    Arguments: job, scratch, origin of the places, tiles ``[register][pixel][lane]``, products, pixels,
-    1 if the tiles are begun.
+    Arguments: job, scratch, origin of the places, panel, elements from a register of it to the next, tiles
+    ``[register][pixel][lane]`` (at the first pixel), products, first pixel and the one past the last, 1 if
+    the tiles are begun.
     """
-    code = define(module, f"multiply_{kernel.rows}x{vectors}", [POINTER] * 4 + [I64] * 3)
+    code = define(module, f"multiply_{vectors}", [POINTER] * 4 + [I64, POINTER] + [I64] * 4)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
+    panel = code.pointer(3, numbers.computed)
     scratch, origin, tiles = (
         code.pointer(1, I8),
         code.pointer(2, numbers.computed),
-        code.pointer(3, numbers.computed),
+        code.pointer(5, numbers.computed),
     )
-    count, pixels, begun = (code.argument(n) for n in range(4, 7))
+    panel_step, count, begin, end, begun = (code.argument(n) for n in (4, 6, 7, 8, 9))
     lanes = numbers.lanes
     places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
-    panel = scratch.moved_bytes(job[Word.PANEL_AT]).of(numbers.computed)
-    sums = Sums(code, numbers, kernel.rows, vectors, lanes, job[Word.TILE_PITCH] * lanes)
-    panel_step = count * lanes
-    with code.loop(0, pixels, kernel.rows) as pixel:
-        lines = [origin.moved_bytes(places.read_index(pixel + r)) for r in range(kernel.rows)]
-        tile = tiles + pixel * lanes
+
+    def tile_of(rows: int, pixel: Int) -> None:
+        sums = Sums(code, numbers, rows, vectors, lanes, job[Word.TILE_PITCH] * lanes)
+        lines = [origin.moved_bytes(places.read_index(pixel + r)) for r in range(rows)]
+        tile = tiles + (pixel - begin) * lanes
         with code.loop(0, count.maximum(1), STRETCH) as k0:
             sums.clear()
             with code.loop(k0, (k0 + STRETCH).minimum(count)) as k:
                 offset = offsets.read_index(k)
                 sums.add_products([line.moved_bytes(offset) for line in lines], panel + k * lanes, panel_step)
             sums.flush(tile, code.both(begun.equals(1), k0.equals(0)))
-    code.done()
-    return code.function
 
-
-def _define_store(module: ir.Module, numbers: Numbers) -> ir.Function:
-    """Write one register of result channels of all pixels of a task.
-
-    Arguments: job, tiles ``[pixel][lane]``, target, bias (both at the first channel), channels present,
-    images, rows.
-    """
-    code = define(module, "store", [POINTER] * 4 + [I64] * 3)
-    job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
-    tiles, target = code.pointer(1, numbers.computed), code.pointer(2, numbers.stored)
-    bias = code.pointer(3, numbers.stored)
-    present, images, rows = (code.argument(n) for n in range(4, 7))
-    biases = biases_in_lanes(code, numbers, job, bias, present)
-    grid_w, step = job[Word.GRID_W], job[Word.TARGET_W]
-    # Rows that follow one another in the result are one.
-    joined = (grid_w * step).equals(job[Word.TARGET_H])
-    lines, run = code.select(joined, 1, rows), code.select(joined, rows * grid_w, grid_w)
-    with code.loop(0, images) as image, code.loop(0, lines) as line:
-        at = target + (image * job[Word.TARGET_N] + line * job[Word.TARGET_H])
-        sums = tiles + (image * lines + line) * run * numbers.lanes
-        with code.either(step.equals(1)) as (dense, apart):
-            with dense:
-                store_planes(code, numbers, job, at, sums, biases, run, present)
-            with apart:
-                room = code.stack(numbers.computed, numbers.lanes)
-                with code.loop(0, run) as x:
-                    room.store(code.add(sums.load(x * numbers.lanes, numbers.lanes), biases))
-                    with code.loop(0, present) as lane:
-                        place = at + (x * step + lane * job[Word.TARGET_C])
-                        numbers.store(code, finished(code, numbers, room.load(lane), place), place)
+    # A few pixels that are left over would waste most of a tile.
+    rest = (end - begin) % kernel.rows
+    whole = code.select(rest > PLANAR_REST, end, end - rest)
+    with code.loop(begin, whole, kernel.rows) as pixel:
+        tile_of(kernel.rows, pixel)
+    with code.loop(whole, end, PLANAR_REST_ROWS) as pixel:
+        tile_of(PLANAR_REST_ROWS, pixel)
     code.done()
     return code.function
 
@@ -265,7 +251,7 @@ def _define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """What a task computes: a group, a block of its result channels, rows of some images."""
 
     group: Int
@@ -277,7 +263,7 @@ class _Place:
     rows: Int
 
     @staticmethod
-    def of(job: Job, task: Int) -> _Place:
+    def of(job: Job, task: Int) -> Place:
         """The task of a number: result channels vary fastest, then rows, then images, then groups."""
         m0 = (task % job[Word.M_BLOCKS]) * job[Word.M_BLOCK]
         task = task // job[Word.M_BLOCKS]
@@ -285,7 +271,7 @@ class _Place:
         task = task // job[Word.BLOCKS]
         image_blocks = (job[Word.IMAGES] + job[Word.IMAGES_A_TASK] - 1) // job[Word.IMAGES_A_TASK]
         image = (task % image_blocks) * job[Word.IMAGES_A_TASK]
-        return _Place(
+        return Place(
             group=task // image_blocks,
             m0=m0,
             m_end=(m0 + job[Word.M_BLOCK]).minimum(job[Word.M]),

@@ -26,12 +26,12 @@ class Operand:
     conjugated: bool = False
 
     def layout(self, size: tuple[int, int, int, int]) -> Layout:
-        """Which axis lies side by side (an axis of one element may be said to)."""
-        if self.strides[3] == 1 or size[3] == 1:
+        """Which axis lies side by side; where one has one element, strides say what it would be with more."""
+        if self.strides[3] == 1:
             return Layout.PLANAR
         if self.strides[1] == 1:
             return Layout.INTERLEAVED
-        return Layout.STRIDED
+        return Layout.PLANAR if size[3] == 1 else Layout.STRIDED
 
     def is_dense(self, size: tuple[int, int, int, int]) -> bool:
         """Whether the elements fill one stretch of memory, in any order."""

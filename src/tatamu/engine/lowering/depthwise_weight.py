@@ -1,12 +1,14 @@
-"""Depthwise grad weight → a kernel whose lanes are channels."""
+"""Grad weight of depthwise layers, and of groups of few channels → a kernel whose lanes are channels."""
 
 from __future__ import annotations
 
-from tatamu.engine.kernels.descriptions import STRETCH, DepthwiseWeightKernel
+from tatamu.engine.kernels.descriptions import DepthwiseWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.depthwise import grad_input_lanes
+from tatamu.engine.lowering.lane_weights import WeightAxes, patterns
 from tatamu.engine.padded import PaddedAxis, padded_words
-from tatamu.engine.plan_depthwise import plan_depthwise_weight
+from tatamu.engine.plan_depthwise_weight import plan_depthwise_weight
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target
@@ -22,63 +24,83 @@ def lower_grad_weight(
     result: Operand,
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
-    rows, columns, channels = geometry.rows, geometry.columns, geometry.groups
-    lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
-    plan = plan_depthwise_weight(rows, columns, channels, element, target)
+    rows, columns = geometry.rows, geometry.columns
+    groups = grad_input_lanes(geometry, element, target)
+    register = target.vector_bytes
     interleaved = (
         source.layout(geometry.input_size) is Layout.INTERLEAVED,
         grad_output.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
-    kernel = DepthwiseWeightKernel(element, plan.rows, plan.taps, columns.dilation == 1, interleaved)
-
-    channel_blocks, parts = -(-channels // lanes), -(-rows.kernel // plan.tap_rows)
+    plan = plan_depthwise_weight(rows, columns, geometry.batch, groups, target, interleaved)
+    kernel = DepthwiseWeightKernel(
+        element, plan.rows, plan.taps, plan.channels, columns.dilation == 1, interleaved
+    )
     column_blocks = -(-columns.output // plan.block_w)
-    tasks = channel_blocks * parts
+    blocks = -(-rows.output // plan.block_h) * column_blocks
+    m_blocks = -(-groups.registers // plan.registers)
+    m, c, h, w = result.strides
+    table = Table(2)
+    weights = WeightAxes(groups, m, (h, w), groups.source * m, c).words(table, geometry.kernel_size)
+    products = weights[Word.PACKED_TAPS]
     sums_at = 64
     # Sums are read a register of taps at a time.
-    slab_at = sums_at + aligned((plan.tap_rows * columns.kernel + lanes) * lanes * item)
-    panel_at = slab_at + aligned((plan.slab_registers + 1) * lanes * item)
-    scratch = panel_at + aligned((plan.block_h * plan.block_w + 1) * lanes * item)
-    operations = geometry.batch * channels * rows.output * columns.output * rows.kernel * columns.kernel
-
-    table = Table(2)
-    mode, gw = geometry.padding_mode, result.strides
-    contiguous = (columns.kernel == 1 or gw[3] == 1) and (rows.kernel == 1 or gw[2] == columns.kernel)
+    slab_at = sums_at + aligned((products + groups.lanes) * register)
+    panel_at = slab_at + aligned((plan.slab_registers + 1) * plan.registers * register)
+    scratch = panel_at + aligned((plan.block_h * plan.block_w + 1) * plan.registers * register)
+    shared = aligned(plan.parts * groups.registers * products * register)
+    channels = groups.groups * groups.result
+    operations = geometry.batch * channels * rows.output * columns.output * products
     words = {
+        **weights,
         **operand_words("SOURCE", source.strides, 1, 1),
-        **operand_words("TARGET", result.strides, 1, 1),
-        **padded_words(table, _padded(rows), _padded(columns), mode),
-        Word.TASKS: tasks,
+        **padded_words(table, _padded(rows), _padded(columns), geometry.padding_mode),
+        Word.TASKS: groups.registers,
         Word.IMAGES: geometry.batch,
-        Word.BLOCKS: -(-rows.output // plan.block_h) * column_blocks,
+        Word.BLOCKS: blocks,
         Word.COLUMN_BLOCKS: column_blocks,
         Word.BLOCK_H: plan.block_h,
         Word.BLOCK_W: plan.block_w,
+        Word.PARTS: plan.parts,
+        Word.BLOCKS_A_PART: -(-geometry.batch * blocks // plan.parts),
         Word.GRID_H: rows.output,
         Word.GRID_W: columns.output,
         Word.CHANNELS: channels,
+        Word.SOURCE_LANES: groups.result_lanes,
+        Word.REGISTERS: groups.registers,
+        Word.M_BLOCKS: m_blocks,
+        Word.M_BLOCK: plan.registers,
+        Word.DEPTH: groups.source,
+        Word.PATTERN_TABLE: table.append(patterns(groups, element, target) if any(plan.channels) else []),
         Word.STRIDE_H: rows.stride,
         Word.STRIDE_W: columns.stride,
         Word.TAP_STEP_H: rows.dilation,
         Word.TAP_STEP_W: columns.dilation,
+        Word.SPAN_H: rows.effective_kernel,
         Word.SPAN_W: columns.effective_kernel,
         Word.ROW_TAPS: rows.kernel,
         Word.TAPS_ACROSS: columns.kernel,
-        Word.M_BLOCKS: parts,
-        Word.M_BLOCK: plan.tap_rows,
-        Word.STRETCH_ROWS: max(1, STRETCH // plan.block_w),
-        Word.WEIGHT_CONTIGUOUS: int(contiguous),
+        Word.STRETCH_ROWS: plan.lines,
         Word.TILES_AT: sums_at,
         Word.SLAB_AT: slab_at,
         Word.PANEL_AT: panel_at,
     }
     table.set_job(0, words)
     grads = PaddedAxis(rows.output, 0, 0), PaddedAxis(columns.output, 0, 0)
-    table.set_job(
-        1, {**operand_words("SOURCE", grad_output.strides, 1, 1), **padded_words(table, *grads, "zeros")}
+    table.set_job(1, {
+        **operand_words("SOURCE", grad_output.strides, 1, 1),
+        **padded_words(table, *grads, "zeros"),
+        Word.CHANNELS: groups.groups * groups.source,
+        Word.SOURCE_LANES: groups.source_lanes,
+    })  # fmt: skip
+    table.set_header(
+        JOBS=1,
+        TASKS=groups.registers,
+        GRAIN=grain(groups.registers, operations),
+        SHARED=shared,
+        SCRATCH=scratch,
+        PACK_TASKS=plan.parts * m_blocks,
     )
-    table.set_header(JOBS=1, TASKS=tasks, GRAIN=grain(tasks, operations), SHARED=0, SCRATCH=scratch)
-    return Lowered(kernel, table.words, 0, scratch, operations, plan.reason)
+    return Lowered(kernel, table.words, shared, scratch, operations, plan.reason)
 
 
 def _padded(axis: Axis) -> PaddedAxis:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tatamu.engine import taps
 from tatamu.engine.kernels.descriptions import DirectKernel
 from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, WeightLines, Word
+from tatamu.engine.lowering import dots
 from tatamu.engine.lowering import interleaved as channels_last
 from tatamu.engine.lowering.common import (
     Lowered,
@@ -17,6 +18,7 @@ from tatamu.engine.lowering.common import (
     operand_words,
     scalars,
 )
+from tatamu.engine.lowering.packed_rows import PackedRows
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.plan import Plan, Work, plan_direct
 from tatamu.engine.slabs import Form, Slab, lay_out
@@ -36,9 +38,14 @@ def lower_forward(
     bias_stride: int | None,
     result: Operand,
     *,
+    gathers: bool = False,
     frozen: bool = False,
 ) -> Lowered:
-    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias."""
+    """The forward pass. Strides in elements; ``bias_stride`` is None where there is no bias.
+
+    It ``gathers`` channels_last too if told to, and then sums in the same order as for any other layout.
+    ``frozen`` weights may be packed beforehand.
+    """
     geometry = flattened(geometry, source, result)
     mode = geometry.padding_mode
     m = geometry.out_channels // geometry.groups
@@ -65,9 +72,18 @@ def lower_forward(
         result.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
     return _lower_direct(
-        geometry, element, target, side, jobs, geometry.rows.size, RowMode[mode.upper()], weight, interleaved,
+        geometry,
+        element,
+        target,
+        side,
+        jobs,
+        geometry.rows.size,
+        RowMode[mode.upper()],
+        weight,
+        interleaved,
+        gathers,
         frozen=frozen,
-    )  # fmt: skip
+    )
 
 
 def lower_grad_input(
@@ -77,8 +93,10 @@ def lower_grad_input(
     grad_output: Operand,
     weight: Operand,
     result: Operand,
+    *,
+    gathers: bool = False,
 ) -> Lowered:
-    """The gradient of the input: a convolution of grad output for each stride phase."""
+    """The gradient of the input: a convolution of grad output for each stride phase. ``gathers`` as above."""
     geometry = flattened(geometry, grad_output, result)
     mode = geometry.padding_mode
     m = geometry.in_channels // geometry.groups
@@ -106,7 +124,16 @@ def lower_grad_input(
         result.layout(geometry.input_size) is Layout.INTERLEAVED,
     )
     return _lower_direct(
-        geometry, element, target, side, jobs, geometry.rows.output, RowMode.ZEROS, weight, interleaved
+        geometry,
+        element,
+        target,
+        side,
+        jobs,
+        geometry.rows.output,
+        RowMode.ZEROS,
+        weight,
+        interleaved,
+        gathers,
     )
 
 
@@ -142,23 +169,31 @@ def _lower_direct(
     mode: RowMode,
     weight: Operand,
     interleaved: tuple[bool, bool],
+    gathers: bool,
     *,
     frozen: bool = False,
 ) -> Lowered:
-    if channels_last.suits(element, target, side, taps_of_jobs, mode, interleaved):
+    if not gathers and channels_last.suits(element, target, side, taps_of_jobs, mode, interleaved):
         return channels_last.lower(
             geometry, element, target, side, taps_of_jobs, height, weight, frozen=frozen
         )
     parts = element.parts
     channels, m = side.channels * parts, side.m * parts
+    by_pairs = not gathers and dots.suits(element, target, side, taps_of_jobs, mode, interleaved[0])
+    gathered = 2 if by_pairs else 1
+    if by_pairs:
+        channels, interleaved = -(-channels // 2), (False, interleaved[1])
     _, _, result_h, result_w = scalars(side.target, parts)
     jobs = [
         _Job(rows, columns, result_h * rows.step, result_w * columns.step) for rows, columns in taps_of_jobs
     ]
-    plans = [plan_direct(_work(geometry, job, channels, m), element, target) for job in jobs]
+    plans = [plan_direct(_work(geometry, job, channels, m, gathered), element, target) for job in jobs]
     # All jobs share one kernel: their tiles are the same, for they are cut by the channels.
     packs = _packs_weights(geometry, element, side, weight)
-    kernel = DirectKernel(element, plans[0].rows, plans[0].vectors, *interleaved, packs)
+    if by_pairs:
+        packs = not dots.lie_in_pairs(geometry, side)
+    kernel = DirectKernel(element, plans[0].rows, plans[0].vectors, *interleaved, packs, by_pairs)
+    packed = PackedRows(geometry, element, side, kernel.rows, kernel.rows) if by_pairs and packs else None
     table = Table(len(jobs))
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, parts),
@@ -167,6 +202,7 @@ def _lower_direct(
         Word.IMAGES: geometry.batch,
         Word.GROUPS: geometry.groups,
         Word.CHANNELS: channels,
+        Word.SOURCE_CHANNELS: side.channels,
         Word.M: m,
         Word.HEIGHT: height,
         Word.ROW_MODE: mode,
@@ -188,6 +224,8 @@ def _lower_direct(
         )
         tap_count = len(job.rows.taps) * len(job.columns.taps)
         room, scratch_of_job = _scratch_words(kernel, target, plan, slab, tap_count, channels)
+        if packed:
+            room[Word.PANELS_AT], room[Word.WEIGHT_PANEL] = packed.place(channels * tap_count)
         column_blocks = -(-job.columns.grid // plan.block_w)
         blocks = -(-job.rows.grid // plan.block_h) * column_blocks
         m_blocks = -(-m // plan.m_block)
@@ -213,10 +251,25 @@ def _lower_direct(
         operations += (
             geometry.batch * geometry.groups * job.rows.grid * job.columns.grid * m * channels * tap_count
         )
+    operations *= gathered
     table.set_header(
-        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
+        JOBS=len(jobs),
+        TASKS=first_task,
+        GRAIN=grain(first_task, operations),
+        SHARED=packed.shared_bytes if packed else 0,
+        SCRATCH=scratch,
+        PACK_TASKS=packed.tasks if packed else 0,
     )
-    return Lowered(kernel, table.words, 0, scratch, operations, largest.reason)
+    shared = packed.shared_bytes if packed else 0
+    places = [_places(job, weight, parts) for job in jobs]
+    packing = packed.packing((target, "direct", kernel.rows), weight, places) if packed else None
+    return Lowered(kernel, table.words, shared, scratch, operations, largest.reason, packing)
+
+
+def _places(job: _Job, weight: Operand, parts: int) -> list[int]:
+    """Where the weights of a job's taps lie, in stored scalars."""
+    _, _, step_h, step_w = scalars(weight.strides, parts)
+    return [i * step_h + j * step_w for i, _ in job.rows.taps for j, _ in job.columns.taps]
 
 
 def _packs_weights(geometry: Geometry, element: ElementType, side: Side, weight: Operand) -> bool:
@@ -237,8 +290,7 @@ def _weight_words(
 ) -> dict[Word, int]:
     """Where the weights of a job's taps lie, and along what they are read."""
     parts = kernel.element.parts
-    _, _, step_h, step_w = scalars(weight.strides, parts)
-    places = [i * step_h + j * step_w for i, _ in job.rows.taps for j, _ in job.columns.taps]
+    places = _places(job, weight, parts)
     side_by_side = places == list(range(places[0], places[0] + len(places))) if places else False
     if not side_by_side or side.weight_m == 1 or (side.weight_c == 1 and len(places) > 1):
         lines = WeightLines.CHANNELS
@@ -246,10 +298,11 @@ def _weight_words(
         lines = WeightLines.BOTH
     else:
         lines = WeightLines.TAPS if len(places) >= kernel.rows else WeightLines.CHANNELS
+    pair = 2 if kernel.dots and not kernel.packs_weights else 1
     return {
         Word.WEIGHT_TAP_TABLE: table.append(places),
-        Word.WEIGHT_G: side.weight_g * parts,
-        Word.WEIGHT_M: side.weight_m * parts,
+        Word.WEIGHT_G: side.weight_g * parts // pair,
+        Word.WEIGHT_M: side.weight_m * parts // pair,
         Word.WEIGHT_C: side.weight_c * parts,
         Word.WEIGHT_NEGATED: int(side.weight_conjugated),
         Word.WEIGHT_LINES: lines,
@@ -269,10 +322,11 @@ def _scratch_words(
     pixel_tiles = -(-slab.pixels // width)
     tile_rows = -(-plan.m_block // kernel.rows)
     products = plan.channel_block * tap_count
+    packs = kernel.packs_weights and not kernel.dots
     sizes = (
         (Word.ROWS_AT, 8 * slab.words[Word.SLOTS]),
         (Word.BIAS_AT, tile_rows * kernel.rows * item),
-        (Word.PANEL_AT, tile_rows * products * kernel.rows * item if kernel.packs_weights else 0),
+        (Word.PANEL_AT, tile_rows * products * kernel.rows * item if packs else 0),
         (Word.SLAB_AT, (slab_channels * slab.channel_items + width + lanes) * item),
         # A whole register is read where a line of results begins within the last one of a tile.
         (Word.TILES_AT, ((1 if single else pixel_tiles * tile_rows) * kernel.rows * width + lanes) * item),
@@ -314,7 +368,7 @@ def _reads_in_place(job: _Job, plan: Plan, source_step: int) -> bool:
     return one_to_one and plan.images == 1 and not job.columns.listed
 
 
-def _work(geometry: Geometry, job: _Job, channels: int, m: int) -> Work:
+def _work(geometry: Geometry, job: _Job, channels: int, m: int, gathered: int) -> Work:
     down, across = ([offset for _, offset in axis.taps] or [0] for axis in (job.rows, job.columns))
     gap = max(across) - min(across)
     gappable = gap and not job.columns.listed and job.columns.stride == 1
@@ -332,4 +386,5 @@ def _work(geometry: Geometry, job: _Job, channels: int, m: int) -> Work:
         stride_w=job.columns.stride,
         gap=gap if gappable else None,
         images_follow=job.counts_through(),
+        gathered=gathered,
     )

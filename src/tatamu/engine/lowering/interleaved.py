@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from tatamu.engine.kernels.descriptions import InterleavedKernel
 from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
-from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.packed_rows import PackedRows
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.plan import InterleavedPlan, plan_interleaved, tiles
 from tatamu.engine.spec import ElementType
@@ -30,6 +29,8 @@ def suits(
 ) -> bool:
     """Whether the interleaved kernel computes this: elements as stored, padding by zeros, full registers."""
     as_stored = element.parts == 1 and element.bits == element.compute_bits
+    if target.multiplies_pairs(element):
+        as_stored = side.channels % 2 == 0
     lanes = target.lanes(element.compute_bytes)
     filled = -(-side.m // lanes) * lanes * 3 <= 4 * side.m
     plain = mode is RowMode.ZEROS and not any(columns.listed for _, columns in jobs)
@@ -49,8 +50,9 @@ def lower(
 ) -> Lowered:
     """The pass; its arguments are those of the direct kernel. ``frozen`` weights are packed beforehand."""
     rows = max(tiles(target))
-    packs_before = frozen and len(jobs) == 1 and weight.is_dense(geometry.weight_size)
-    kernel = InterleavedKernel(element, rows, tiles(target)[rows], packs_before)
+    pairs = 2 if target.multiplies_pairs(element) else 1
+    kept = frozen and weight.is_dense(geometry.weight_size)
+    kernel = InterleavedKernel(element, rows, tiles(target)[rows], kept or pairs == 2, dots=pairs == 2)
     table = Table(len(jobs))
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, 1),
@@ -65,18 +67,27 @@ def lower(
         Word.WEIGHT_M: side.weight_m,
         Word.WEIGHT_C: side.weight_c,
     }
-    first_task = operations = scratch = shared = pack_tasks = 0
-    packing = None
+    first_task = operations = scratch = 0
     most, reason = 0, ""
+    lanes, packed, all_places = target.lanes(element.compute_bytes), None, []
     for number, (down, across) in enumerate(jobs):
         channels, columns, places = _joined(geometry, side, down, across, weight)
+        operations += (
+            geometry.batch * down.grid * across.grid * geometry.groups * side.m * channels * len(places)
+        )
+        channels //= pairs
         pixels = geometry.batch * down.grid * across.grid
         plan = plan_interleaved(
             pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target,
-            packs=not packs_before,
+            packs=not kept,
         )  # fmt: skip
         if pixels > most:
             most, reason = pixels, plan.reason
+        panels_at = panels_g = 0
+        if kernel.packs_before:
+            packed = packed or PackedRows(geometry, element, side, plan.vectors * lanes, lanes)
+            panels_at, panels_g = packed.place(channels * len(places))
+            all_places.append(places)
         blocks, m_blocks = -(-pixels // plan.pixel_block), -(-side.m // plan.m_block)
         tasks = geometry.groups * blocks * m_blocks
         room, scratch_of_job = _scratch_words(kernel, target, plan, len(places), channels)
@@ -91,7 +102,10 @@ def lower(
             Word.M_BLOCKS: m_blocks,
             Word.M_BLOCK: plan.m_block,
             Word.VECTORS: plan.vectors,
+            Word.PANELS_AT: panels_at,
+            Word.WEIGHT_PANEL: panels_g,
             Word.CHANNELS: channels,
+            Word.SOURCE_CHANNELS: channels * pairs,
             Word.CHANNEL_BLOCK: plan.channel_block,
             Word.TAPS_A_STRETCH: plan.taps_a_stretch,
             Word.CHANNELS_A_STRETCH: plan.channels_a_stretch,
@@ -108,36 +122,19 @@ def lower(
             Word.TARGET_H: target_h * down.step,
             Word.TARGET_W: target_w * across.step,
         })  # fmt: skip
-        if packs_before:
-            lanes = target.lanes(element.compute_bytes)
-            shared = (
-                geometry.groups * -(-side.m // lanes) * lanes * channels * len(places) * element.item_bytes
-            )
-            pack_tasks = geometry.groups * -(-side.m // (plan.vectors * lanes))
-            packing = _packing(geometry, element, target, side, plan, channels, places)
         first_task += tasks
         scratch = max(scratch, scratch_of_job)
-        operations += pixels * geometry.groups * side.m * channels * len(places)
     table.set_header(
-        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=aligned(shared),
-        SCRATCH=scratch, PACK_TASKS=pack_tasks,
-    )  # fmt: skip
-    return Lowered(kernel, table.words, aligned(shared), scratch, operations, reason, packing)
-
-
-def _packing(
-    geometry: Geometry,
-    element: ElementType,
-    target: Target,
-    side: Side,
-    plan: InterleavedPlan,
-    channels: int,
-    places: list[int],
-) -> Packing:
-    """All that the pack tasks of `kernels.interleaved` read besides the weight."""
-    of_weight = side.weight_g, side.weight_m, side.weight_c, tuple(places)
-    how = element, geometry.groups, side.m, channels, plan.vectors, plan.channel_block
-    return Packing(("interleaved", target, how, of_weight), prod(geometry.weight_size) * element.item_bytes)
+        JOBS=len(jobs),
+        TASKS=first_task,
+        GRAIN=grain(first_task, operations),
+        SHARED=packed.shared_bytes if packed else 0,
+        SCRATCH=scratch,
+        PACK_TASKS=packed.tasks if packed else 0,
+    )
+    shared = packed.shared_bytes if packed else 0
+    packing = packed.packing((target, "interleaved", plan.vectors), weight, all_places) if packed else None
+    return Lowered(kernel, table.words, shared, scratch, operations, reason, packing)
 
 
 def _joined(
@@ -184,7 +181,7 @@ def _scratch_words(
         (Word.RESULTS_AT, addresses * _ADDRESS),
         (Word.ZEROS_AT, channels * item),
         (Word.BIAS_AT, (plan.m_block + width) * item),
-        (Word.PANEL_AT, taps * plan.channel_block * width * item),
+        (Word.PANEL_AT, 0 if kernel.packs_before else taps * plan.channel_block * width * item),
         (Word.TILES_AT, waiting * kernel.vectors * lanes * item),
     )
     words = {Word.ADDRESSES: addresses}

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import PlanarKernel
+from tatamu.engine.kernels.descriptions import PLANAR_CHUNK, PLANAR_PACK_CHANNELS, PlanarKernel
 from tatamu.engine.kernels.job import WeightLines, Word
-from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.plan import tiles
-from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, direct_cycles, follow, plan_planar, tile_rows
+from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, follow, may_share, plan_planar
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.taps import AxisTaps
 from tatamu.engine.target import Target
 from tatamu.geometry import Geometry
+
+_FILLED, _PRODUCTS = 0.8, 48
+"""The part of the registers' lanes that result channels fill, and the products of a result, from which the
+direct kernel, whose registers pixels fill, is slower on most images."""
+_FILLED_STRIDED = 0.75
+"""The same for strides, where it gathers pixels one by one."""
+_FEWER = 0.85
+"""The part of the products that must be left for a job to be cut."""
 
 
 def lower_forward(
@@ -31,7 +41,7 @@ def lower_forward(
     """The forward pass, or None where another technique is better."""
     layouts = source.layout(geometry.input_size), result.layout(geometry.output_size)
     m = geometry.out_channels // geometry.groups
-    if not _applies(element, target, m, layouts):
+    if not _applies(geometry, element, target, m, geometry.in_channels // geometry.groups, layouts):
         return None
     side = Side(
         source.strides,
@@ -46,7 +56,8 @@ def lower_forward(
         bias_stride,
     )
     job = taps.forward(geometry.rows, "zeros"), taps.forward(geometry.columns, "zeros")
-    return lower_jobs(geometry, element, target, side, [job], geometry.padding_mode, weight)
+    jobs = _without_idle_taps(*job, element, target) if geometry.padding_mode == "zeros" else [job]
+    return lower_jobs(geometry, element, target, side, jobs, geometry.padding_mode, weight)
 
 
 def lower_grad_input(
@@ -61,9 +72,10 @@ def lower_grad_input(
     layouts = grad_output.layout(geometry.output_size), result.layout(geometry.input_size)
     m = geometry.in_channels // geometry.groups
     padded = any(amount for amounts in geometry.padding for amount in amounts)
-    if not _applies(element, target, m, layouts) or (padded and geometry.padding_mode != "zeros"):
-        return None
     channels = geometry.out_channels // geometry.groups
+    fits = _applies(geometry, element, target, m, channels, layouts)
+    if not fits or (padded and geometry.padding_mode != "zeros"):
+        return None
     side = Side(
         grad_output.strides,
         result.strides,
@@ -77,18 +89,50 @@ def lower_grad_input(
         None,
     )
     jobs = [
-        (rows, columns)
+        job
         for rows in taps.grad_input(geometry.rows, "zeros")
         for columns in taps.grad_input(geometry.columns, "zeros")
+        for job in _without_idle_taps(rows, columns, element, target)
     ]
     return lower_jobs(geometry, element, target, side, jobs, "zeros", weight)
 
 
-def _applies(element: ElementType, target: Target, m: int, layouts: tuple[Layout, Layout]) -> bool:
-    """Whether registers are well filled, and planes on both sides."""
+def _applies(
+    geometry: Geometry,
+    element: ElementType,
+    target: Target,
+    m: int,
+    channels: int,
+    layouts: tuple[Layout, Layout],
+) -> bool:
+    """Whether result channels belong in registers: a rule that knows the layer, never the size of its images.
+
+    See docs/decisions/planes.md for what it was measured by.
+    """
+    if target.multiplies_pairs(element):  # Of channels that lie side by side, as they do not in planes.
+        return False
     lanes = target.lanes(element.compute_bytes)
-    filled = -(-m // lanes) * lanes * 3 <= 4 * m
-    return element.parts == 1 and filled and all(layout is Layout.PLANAR for layout in layouts)
+    filled = m / (-(-m // lanes) * lanes)
+    (kernel_h, kernel_w), strides = geometry.kernel_size, (geometry.rows.stride, geometry.columns.stride)
+    if max(strides) == 1:  # Then the direct kernel has long runs of pixels, and writes them as they are.
+        worth = filled >= _FILLED and channels * kernel_h * kernel_w >= _PRODUCTS
+    else:
+        worth = filled >= _FILLED_STRIDED
+    return element.parts == 1 and worth and all(layout is Layout.PLANAR for layout in layouts)
+
+
+def _without_idle_taps(
+    rows: AxisTaps, columns: AxisTaps, element: ElementType, target: Target
+) -> list[tuple[AxisTaps, AxisTaps]]:
+    """The job, or pieces of it without the taps that see nothing but padding, where those are many."""
+    pieces = taps.without_idle_taps(rows, columns, target.lanes(element.compute_bytes))
+    jobs = [(down, across) for down in pieces[0] for across in pieces[1]]
+
+    def products(down: AxisTaps, across: AxisTaps) -> int:
+        return down.grid * across.grid * len(down.taps) * len(across.taps)
+
+    fewer = sum(products(*job) for job in jobs) <= _FEWER * products(rows, columns)
+    return jobs if fewer else [(rows, columns)]
 
 
 @dataclass(frozen=True)
@@ -109,12 +153,20 @@ def lower_jobs(
     mode: str,
     weight: Operand,
     folded: Folded | None = None,
-) -> Lowered | None:
-    """The pass as these jobs; None where the direct kernel is faster."""
-    _, most = max(tiles(target).items())
-    rows = tile_rows(max(down.grid * across.grid for down, across in jobs), target)
+    listed_weights: list[int] | None = None,
+) -> Lowered:
+    """The pass as these jobs.
+
+    ``listed_weights`` say where the weights of the only job's taps lie if not at the places of a kernel.
+    """
+    rows, most = max(tiles(target).items())
     kernel = PlanarKernel(element, rows, most, folded is not None)
+    lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(len(jobs))
+    weight_count = math.prod(geometry.weight_size)
+    listed = geometry.groups * side.m * side.channels * sum(len(r.taps) * len(c.taps) for r, c in jobs)
+    # Jobs that have the same taps would pack them again.
+    may = may_share(weight_count, item) and (folded is not None or listed <= weight_count)
     shared_words = {
         **operand_words("SOURCE", side.source, side.channels, 1),
         **operand_words("TARGET", side.target, side.m, 1),
@@ -130,13 +182,14 @@ def lower_jobs(
         Word.WEIGHT_C: side.weight_c,
         Word.SPARE_ROWS: rows,
     }
-    first_task = operations = scratch = 0
+    first_task = operations = scratch = packed = 0
+    registers = -(-side.m // lanes)
+    packing: list[Hashable] = []
     # The job with the most products is planned for; the others, a row or column smaller, follow it.
-    works = [_work(geometry, element, side, job) for job in jobs]
+    works = [_work(geometry, element, side, job, may_share=may) for job in jobs]
     weightiest = max(works, key=lambda work: work.grid[0] * work.grid[1] * work.taps)
     common = plan_planar(weightiest, rows, most, element, target)
-    if folded is None and common.cycles > direct_cycles(weightiest, element, target):
-        return None
+    shares = common.shares
     for number, (work, (down, across)) in enumerate(zip(works, jobs, strict=True)):
         axes, in_place = (_padded(down), _padded(across)), work.in_place
         top, left = (min((offset for _, offset in axis.taps), default=0) for axis in (down, across))
@@ -145,12 +198,15 @@ def lower_jobs(
         room, scratch_of_job = _scratch_words(kernel, target, plan, work, slab_items)
         blocks, m_blocks = -(-down.grid // plan.block_h), -(-side.m // plan.m_block)
         tasks = geometry.groups * -(-geometry.batch // plan.images) * blocks * m_blocks
+        # One register between panels keeps their lines out of the same few sets of the cache.
+        panel = (side.channels * work.taps + 1) * lanes if shares else 0
         _, _, source_h, source_w = side.source
         _, _, target_h, target_w = side.target
         if folded is None:
-            weights = _weight_words(table, down, across, side, weight)
+            weights, way = _weight_words(table, down, across, side, weight, listed_weights)
         else:
-            weights = _folded_words(table, folded)
+            weights, way = _folded_words(table, folded)
+        packing.append(way)
         table.set_job(number, {
             **shared_words,
             **({} if in_place else padded_words(table, *axes, mode)),
@@ -169,6 +225,8 @@ def lower_jobs(
             Word.M_BLOCK: plan.m_block,
             Word.VECTORS: plan.vectors,
             Word.CHANNEL_BLOCK: plan.channel_block,
+            Word.WEIGHT_PANEL: panel,
+            Word.PANEL_BASE: packed,
             Word.STRIDE_H: down.stride,
             Word.STRIDE_W: across.stride,
             Word.ROW_TAPS: len(down.taps),
@@ -183,12 +241,26 @@ def lower_jobs(
         })  # fmt: skip
         first_task += tasks
         scratch = max(scratch, scratch_of_job)
+        packed += geometry.groups * registers * panel
         pixels = geometry.batch * down.grid * across.grid
         operations += pixels * geometry.groups * side.m * side.channels * work.taps
+    shared = aligned(packed * item)
+    pack_tasks = geometry.groups * registers * -(-side.channels // PLANAR_PACK_CHANNELS) if shares else 0
     table.set_header(
-        JOBS=len(jobs), TASKS=first_task, GRAIN=grain(first_task, operations), SHARED=0, SCRATCH=scratch
+        JOBS=len(jobs),
+        TASKS=first_task,
+        GRAIN=grain(first_task, operations),
+        SHARED=shared,
+        SCRATCH=scratch,
+        PACK_TASKS=pack_tasks,
     )
-    return Lowered(kernel, table.words, 0, scratch, operations, common.reason)
+    kept = None
+    if shares and weight.is_dense(geometry.weight_size):
+        # All that the kernel's packing reads.
+        steps = side.weight_g, side.weight_m, side.weight_c
+        key = ("planar", target, element, geometry.groups, side.m, side.channels, steps, tuple(packing))
+        kept = Packing(key, weight_count * element.item_bytes)
+    return Lowered(kernel, table.words, shared, scratch, operations, common.reason, kept)
 
 
 def _padded(axis: AxisTaps) -> PaddedAxis:
@@ -198,7 +270,9 @@ def _padded(axis: AxisTaps) -> PaddedAxis:
     return PaddedAxis(axis.size, -min(offsets), last + 1 - axis.size)
 
 
-def _work(geometry: Geometry, element: ElementType, side: Side, job: tuple[AxisTaps, AxisTaps]) -> PlanarWork:
+def _work(
+    geometry: Geometry, element: ElementType, side: Side, job: tuple[AxisTaps, AxisTaps], *, may_share: bool
+) -> PlanarWork:
     down, across = job
     offsets = [offset for _, offset in down.taps] or [0]
     axes = _padded(down), _padded(across)
@@ -213,8 +287,7 @@ def _work(geometry: Geometry, element: ElementType, side: Side, job: tuple[AxisT
         rows=(max(offsets) - min(offsets) + 1, down.stride),
         columns=axes[1].before + axes[1].size + axes[1].after,
         in_place=as_stored and all(axis.before <= 0 and axis.after <= 0 for axis in axes),
-        stride_w=across.stride,
-        packs_weights=side.weight_c != geometry.kernel_size[0] * geometry.kernel_size[1],
+        may_share=may_share,
     )
 
 
@@ -233,24 +306,25 @@ def _places(side: Side, plan: PlanarPlan, work: PlanarWork) -> tuple[dict[Word, 
 
 
 def _weight_words(
-    table: Table, down: AxisTaps, across: AxisTaps, side: Side, weight: Operand
-) -> dict[Word, int]:
-    """Where the weights of a job's taps lie, and along what they are read."""
+    table: Table, down: AxisTaps, across: AxisTaps, side: Side, weight: Operand, listed: list[int] | None
+) -> tuple[dict[Word, int], Hashable]:
+    """Where the weights of a job's taps lie, and along what they are read; and all that decides it."""
     _, _, step_h, step_w = weight.strides
-    places = [i * step_h + j * step_w for i, _ in down.taps for j, _ in across.taps]
+    places = listed or [i * step_h + j * step_w for i, _ in down.taps for j, _ in across.taps]
     if places and places == list(range(places[0], places[0] + side.weight_c)):
         lines = WeightLines.BOTH
     else:
         lines = WeightLines.CHANNELS if side.weight_c == 1 else WeightLines.SCATTERED
-    return {Word.WEIGHT_TAP_TABLE: table.append(places), Word.WEIGHT_LINES: lines}
+    return {Word.WEIGHT_TAP_TABLE: table.append(places), Word.WEIGHT_LINES: lines}, (*places, lines)
 
 
-def _folded_words(table: Table, folded: Folded) -> dict[Word, int]:
-    """The lists of weights of all stride phases."""
-    return {
+def _folded_words(table: Table, folded: Folded) -> tuple[dict[Word, int], Hashable]:
+    """The lists of weights of all stride phases; and all that decides how they are packed."""
+    words = {
         Word.WEIGHT_TAP_TABLE: table.append(folded.places),
         Word.WEIGHT_RUN_TABLE: table.append(folded.runs),
     }
+    return words, tuple(folded.places)
 
 
 def _scratch_words(
@@ -259,14 +333,17 @@ def _scratch_words(
     """Where the parts of a thread's scratch begin, and how many bytes it has."""
     lanes, item = target.lanes(kernel.element.compute_bytes), kernel.element.compute_bytes
     pixels = plan.images * plan.block_h * work.grid[1]
-    pitch = pixels + max(lanes, kernel.rows)
     products = plan.channel_block * work.taps
+    # Sums wait in memory where more channels are to come.
+    waits = plan.channel_block < work.channels
+    waiting, width = (pixels, plan.m_block) if waits else (min(pixels, PLANAR_CHUNK), plan.vectors * lanes)
+    pitch = waiting + max(lanes, kernel.rows)
     sizes = (
         (Word.ROWS_AT, 8 * (pixels + kernel.rows)),
         (Word.ADDRESSES_AT, 8 * products),
-        (Word.PANEL_AT, products * plan.vectors * lanes * item),
+        (Word.PANEL_AT, 0 if plan.shares else products * plan.vectors * lanes * item),
         (Word.SLAB_AT, (slab_items + lanes) * item),
-        (Word.TILES_AT, pitch * plan.m_block * item),
+        (Word.TILES_AT, pitch * width * item),
     )
     words = {Word.TILE_PITCH: pitch}
     end = 64  # A thread's scratch begins with a word of the entry's.

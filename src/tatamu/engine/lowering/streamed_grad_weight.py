@@ -218,18 +218,25 @@ def _paired_streams(
         interleaved = roles.layouts[0] is Layout.INTERLEAVED
         c, h, w = (1, width * channels, channels) if interleaved else (height * width, width, 1)
     _, _, result_h, result_w = result.strides
-    pairs = sorted(
-        (channel * roles.target_c + i * result_h + j * result_w,
-         channel * c + i * down.dilation * h + j * across.dilation * w)
-        for channel in range(channels) for i in range(down.kernel) for j in range(across.kernel)
-    )  # fmt: skip
-    places = [place for place, _ in pairs]
+    taps = [
+        (i * result_h + j * result_w, i * down.dilation * h + j * across.dilation * w)
+        for i in range(down.kernel)
+        for j in range(across.kernel)
+    ]
+    starts = [(channel * roles.target_c, channel * c) for channel in range(channels)]
+    # What lies side by side in the weight varies fastest: then they are nearly always in order already.
+    slow, fast = (taps, starts) if roles.target_c < result_w else (starts, taps)
+    places = [one + other for one, _ in slow for other, _ in fast]
+    streams = [one + other for _, one in slow for _, other in fast]
+    in_order = sorted(places)
+    if in_order != places:
+        streams = [stream for _, stream in sorted(zip(places, streams, strict=True))]
     return {
         Word.ROW_TAP_TABLE: table.append([0, 0, down.output, 0, across.output]),
         Word.WEIGHT_TAP_TABLE: table.append([0]),
-        Word.STREAM_TABLE: table.append([at for _, at in pairs]),
-        Word.PLACE_TABLE: table.append(places),
-        Word.WEIGHT_CONTIGUOUS: int(places == list(range(len(places)))),
+        Word.STREAM_TABLE: table.append(streams),
+        Word.PLACE_TABLE: table.append(in_order),
+        Word.WEIGHT_CONTIGUOUS: int(in_order == list(range(len(in_order)))),
         Word.STREAM_N: n,
         Word.STREAM_H: h * down.stride,
         Word.STREAM_W: w * across.stride,

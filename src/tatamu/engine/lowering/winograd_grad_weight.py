@@ -6,7 +6,7 @@ from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.winograd.descriptions import WinogradGradWeightKernel
 from tatamu.engine.lowering import winograd
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
-from tatamu.engine.padded import PaddedAxis, padded_words
+from tatamu.engine.padded import PaddedAxis, padded_words, row_phases
 from tatamu.engine.plan_winograd import WinogradWork
 from tatamu.engine.plan_winograd_grad_weight import WinogradGradWeightPlan, plan_winograd_grad_weight
 from tatamu.engine.spec import ElementType, Layout
@@ -30,74 +30,88 @@ def lower_grad_weight(
     if layouts[0] is not layouts[1] or Layout.STRIDED in layouts:
         return "input and gradient do not both have columns, or channels, side by side"
     rows, columns = geometry.rows, geometry.columns
-    work = WinogradWork(
-        geometry.batch,
-        geometry.groups,
+    work = winograd.work_of(
+        geometry,
         geometry.in_channels // geometry.groups,
         geometry.out_channels // geometry.groups,
         (rows.output, columns.output),
-        geometry.kernel_size,
     )
     plan = plan_winograd_grad_weight(work, element, target)
     if isinstance(plan, str):
         return plan
+    interleaved, (down, across) = layouts[0] is Layout.INTERLEAVED, work.dilation
     kernel = WinogradGradWeightKernel(
-        element, plan.tile, work.taps, plan.rows, plan.vectors, layouts[0] is Layout.INTERLEAVED
+        element, plan.tile, work.taps, plan.rows, plan.vectors, interleaved, across > 1
     )
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
-    table = Table(2)
-    tiles_h, tiles_w = (-(-size // m) for size, m in zip(work.grid, plan.tile, strict=True))
+    table = Table(2 * work.phases)
+    tiles_h, tiles_w = work.tiles
     column_blocks = -(-tiles_w // plan.block[1])
     tasks = work.groups * -(-work.channels // plan.channel_block) * -(-work.m // plan.m_block)
     rooms, second_rooms, scratch = _rooms(kernel, plan, work, lanes, item)
     n, c, h, w = result.strides
-    table.set_job(
-        0,
-        {
-            **operand_words("SOURCE", source.strides, work.channels, 1),
-            **padded_words(
-                table,
-                PaddedAxis(rows.size, rows.before, rows.after),
-                PaddedAxis(columns.size, columns.before, columns.after),
-                geometry.padding_mode,
-            ),
-            **rooms,
-            Word.TARGET_G: n * work.m,
-            Word.TARGET_N: n,
-            Word.TARGET_C: c,
-            Word.WEIGHT_TAP_TABLE: table.append(
-                [i * h + j * w for i in range(rows.kernel) for j in range(columns.kernel)]
-            ),
-            Word.TASKS: tasks,
-            Word.IMAGES: work.batch,
-            Word.IMAGES_A_TASK: plan.images,
-            Word.GROUPS: work.groups,
-            Word.CHANNELS: work.channels,
-            Word.CHANNEL_BLOCK: plan.channel_block,
-            Word.M: work.m,
-            Word.M_BLOCK: plan.m_block,
-            Word.M_BLOCKS: -(-work.m // plan.m_block),
-            Word.BLOCKS: -(-tiles_h // plan.block[0]) * column_blocks,
-            Word.COLUMN_BLOCKS: column_blocks,
-            Word.BLOCK_H: plan.block[0],
-            Word.BLOCK_W: plan.block[1],
-            Word.TILES_H: tiles_h,
-            Word.TILES_W: tiles_w,
-            Word.GRID_H: rows.output,
-            Word.GRID_W: columns.output,
-        },
-    )
-    table.set_job(
-        1,
-        {
-            **operand_words("SOURCE", grad_output.strides, work.m, 1),
-            **padded_words(table, PaddedAxis(rows.output, 0, 0), PaddedAxis(columns.output, 0, 0), "zeros"),
-            **second_rooms,
-        },
-    )
+    places = [i * h + j * w for i in range(rows.kernel) for j in range(columns.kernel)]
+    words = {
+        **operand_words("SOURCE", source.strides, work.channels, 1),
+        **rooms,
+        Word.TARGET_G: n * work.m,
+        Word.TARGET_N: n,
+        Word.TARGET_C: c,
+        Word.WEIGHT_TAP_TABLE: table.append(places),
+        Word.WEIGHT_CONTIGUOUS: int(places == list(range(len(places)))),
+        Word.TASKS: tasks,
+        Word.IMAGES: work.batch,
+        Word.IMAGES_A_TASK: plan.images,
+        Word.GROUPS: work.groups,
+        Word.CHANNELS: work.channels,
+        Word.CHANNEL_BLOCK: plan.channel_block,
+        Word.M: work.m,
+        Word.M_BLOCK: plan.m_block,
+        Word.M_BLOCKS: -(-work.m // plan.m_block),
+        Word.ROW_PHASES: work.phases,
+        Word.BLOCKS: -(-tiles_h // plan.block[0]) * column_blocks,
+        Word.COLUMN_BLOCKS: column_blocks,
+        Word.BLOCK_H: plan.block[0],
+        Word.BLOCK_W: plan.block[1],
+        Word.TILES_H: tiles_h,
+        Word.TILES_W: tiles_w,
+        Word.COLUMN_STEP: across,
+        Word.GRID_W: columns.output,
+    }
+    second = {
+        **operand_words("SOURCE", grad_output.strides, work.m, 1),
+        **second_rooms,
+        Word.COLUMN_STEP: across,
+    }
+    side = PaddedAxis(columns.size, columns.before, columns.after), PaddedAxis(columns.output, 0, 0)
+    phases = row_phases(rows.size, rows.before, rows.output, rows.kernel, down)
+    for number, phase in enumerate(phases):
+        table.set_job(
+            2 * number,
+            {
+                **words,
+                **padded_words(table, phase.axis, side[0], geometry.padding_mode),
+                **_every(words, phase.source, down),
+                Word.GRID_H: phase.size,
+            },
+        )
+        table.set_job(
+            2 * number + 1,
+            {
+                **second,
+                **padded_words(table, PaddedAxis(phase.size, 0, 0), side[1], "zeros"),
+                **_every(second, phase.first, down),
+            },
+        )
     operations = geometry.macs
     table.set_header(JOBS=1, TASKS=tasks, GRAIN=grain(tasks, operations), SHARED=0, SCRATCH=scratch)
     return Lowered(kernel, table.words, 0, scratch, operations, plan.reason)
+
+
+def _every(words: dict[Word, int], first: int, step: int) -> dict[Word, int]:
+    """The words of every ``step``-th row of the source from ``first`` on."""
+    row = words[Word.SOURCE_H]
+    return {Word.SOURCE_BASE: first * row, Word.SOURCE_H: step * row}
 
 
 def _rooms(
@@ -106,7 +120,7 @@ def _rooms(
     """How the parts of a thread's scratch lie, for the input and for grad output; its size in bytes."""
     (mh, mw), (block_h, block_w), (kernel_h, kernel_w) = plan.tile, plan.block, work.taps
     tiles, width = plan.images * block_h * block_w, plan.vectors * lanes
-    pixels = (block_h * mh + kernel_h - 1) * (block_w * mw + kernel_w - 1)
+    pixels = (block_h * mh + kernel_h - 1) * (block_w * mw + (kernel_w - 1) * work.dilation[1])
     pitch = aligned(plan.channel_block * item) // item
     second_pitch = -(-plan.m_block // width) * width
     sum_rows = -(-plan.channel_block // plan.rows[-1]) * plan.rows[-1]

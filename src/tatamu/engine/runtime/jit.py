@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import gc
 import os
 import threading
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Protocol
 
 import llvmlite.binding as llvm
 
@@ -37,8 +41,8 @@ PassFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @functools.cache
-def target_machine(target: Target) -> llvm.TargetMachine:
-    """LLVM's code generator for a target."""
+def target_machine(target: Target, _thread: int = 0) -> llvm.TargetMachine:
+    """LLVM's code generator for a target; one serves one thread at a time."""
     if target.triple.startswith("aarch64") and not llvm.get_process_triple().startswith("aarch64"):
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
@@ -58,14 +62,90 @@ def target_machine(target: Target) -> llvm.TargetMachine:
     )
 
 
-def emit_object(kernel: Kernel, target: Target) -> bytes:
-    """Build, check, optimise and assemble a kernel: the bytes of a relocatable object file."""
-    machine = target_machine(target)
-    module = llvm.parse_assembly(str(kernel.build(target)))
+def emit_objects(kernel: Kernel, target: Target) -> list[bytes]:
+    """Build, check, optimise and assemble a kernel: relocatable object files that belong together.
+
+    They are two where the kernel has several functions, made by two threads at a time.
+    """
+    with _uncollected():
+        module = kernel.build(target)
+        texts = _texts(module, kernel.name(target))
+        first = next(texts)
+        with ThreadPoolExecutor(1) as helper:
+            # The second text is written while LLVM reads the first.
+            beside = helper.submit(_emit, first, target, 1)
+            objects = [_emit(text, target, 0) for text in texts]
+            return [beside.result(), *objects]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python's collector of cyclic garbage stays away: IR is thousands of objects, all of them in use.
+
+    Where torch is loaded, it would take longer than writing the IR.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _texts(module: ir.Module, name: str) -> Iterator[str]:
+    """The module as IR in at most two parts, of functions that LLVM has about as much work with.
+
+    What a part calls of the other it finds by name, so functions get names that no other kernel uses.
+    """
+    defined = [it for it in module.functions if it.blocks]
+    for it in defined:
+        if it.linkage == "internal":
+            it.linkage, it.name = "external", f"{name}.{it.name}"
+    size = {it.name: sum(len(block.instructions) for block in it.blocks) for it in defined}
+    parts: tuple[list[ir.Function], ...] = ([], [])
+    for it in sorted(defined, key=lambda it: -size[it.name]):
+        min(parts, key=lambda part: sum(size[one.name] for one in part)).append(it)
+    for part in parts:
+        if part:
+            yield _text(module, part)
+
+
+def _text(module: ir.Module, part: list[ir.Function]) -> str:
+    """A module of these functions; the others are declared."""
+    lines = [f'target triple = "{module.triple}"']
+    for function in module.functions:
+        blocks = function.blocks
+        function.blocks = blocks if function in part else []
+        lines.append(str(function))
+        function.blocks = blocks
+    return "\n".join(lines)
+
+
+def _emit(text: str, target: Target, thread: int) -> bytes:
+    """Check, optimise and assemble a module; neither its context nor its machine is another thread's."""
+    machine = target_machine(target, thread)
+    module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
     _optimise(module, machine)
-    code: bytes = machine.emit_object(module)
-    return code
+    with llvm.ffi.OutputString() as error:
+        emit = _unlocked(llvm.ffi.lib.LLVMPY_TargetMachineEmitToMemory)
+        buffer = emit(machine, module, 1, error)
+        if not buffer:
+            raise RuntimeError(str(error))
+    try:
+        begin, size = llvm.ffi.lib.LLVMPY_GetBufferStart(buffer), llvm.ffi.lib.LLVMPY_GetBufferSize(buffer)
+        return ctypes.string_at(begin, size)
+    finally:
+        llvm.ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def _unlocked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of LLVM's without llvmlite's lock around all of them.
+
+    LLVM itself asks for one where threads share a context or a machine, and these do not.
+    """
+    return getattr(function, "_cfn", function)
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
@@ -81,9 +161,10 @@ def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
     passes.add_instruction_combine_pass()
     passes.add_new_gvn_pass()
     passes.add_dead_code_elimination_pass()
+    run = _unlocked(llvm.ffi.lib.LLVMPY_RunNewFunctionPassManager)
     for function in module.functions:
         if not function.is_declaration:
-            passes.run(function, builder)
+            run(passes, function, builder)
 
 
 @functools.cache  # Its functions live as long as the linker does.
@@ -110,9 +191,24 @@ def _link(kernel: Kernel, target: Target) -> ctypes._FuncPointer:
     threads.has_pool()
     code = cache.load(kernel.name(target), target)
     if code is None:
-        code = emit_object(kernel, target)
+        code = joined(emit_objects(kernel, target))
         cache.store(kernel.name(target), target, code)
     linker = _linker(target)
-    linker.add_object_file(llvm.ObjectFileRef.from_data(code))
+    for part in parted(code):
+        linker.add_object_file(llvm.ObjectFileRef.from_data(part))
     linker.finalize_object()
     return PassFunction(linker.get_function_address(kernel.name(target)))
+
+
+def joined(objects: list[bytes]) -> bytes:
+    """Object files as one piece, each after its length."""
+    return b"".join(len(one).to_bytes(8, "little") + one for one in objects)
+
+
+def parted(code: bytes) -> Iterator[bytes]:
+    """The object files of one piece."""
+    at = 0
+    while at < len(code):
+        begin = at + 8
+        at = begin + int.from_bytes(code[at:begin], "little")
+        yield code[begin:at]

@@ -14,14 +14,18 @@ from llvmlite import ir
 from tatamu.engine.kernels.channel_results import define_store_channels
 from tatamu.engine.kernels.channel_slab import define_pack_channels
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
 from tatamu.engine.kernels.winograd.repair import define_repair
-from tatamu.engine.kernels.winograd.tiles import define_transform_result, define_transform_tiles
-from tatamu.engine.kernels.winograd.weights import define_gather_taps, define_transform_weight
+from tatamu.engine.kernels.winograd.tiles import column_of, define_transform_result, define_transform_tiles
+from tatamu.engine.kernels.winograd.weights import (
+    define_bring_weights,
+    define_gather_taps,
+    define_transform_weight,
+)
 from tatamu.engine.target import Target
 
 
@@ -30,21 +34,21 @@ def build(kernel: WinogradKernel, target: Target) -> ir.Module:
     numbers = Numbers(kernel.element, target)
     module = module_for(target, kernel.ending)
     gather = define_gather_taps(module, numbers, kernel.taps[0] * kernel.taps[1])
-    pack = _weight_task(kernel, module, numbers, gather)
-    define_entry(module, kernel.name(target), _Main(kernel, module, numbers, gather).task, pack)
+    width = kernel.vectors * numbers.lanes
+    transform = define_transform_weight(module, numbers, kernel.filters, width, gather)
+    main = _Main(kernel, module, numbers, gather, transform)
+    define_entry(module, kernel.name(target), main.task, _weight_task(numbers, width, transform))
     return module
 
 
-def _weight_task(kernel: WinogradKernel, module: ir.Module, numbers: Numbers, gather: ir.Function) -> Task:
-    width = kernel.vectors * numbers.lanes
-    transform = define_transform_weight(module, numbers, kernel.filters, width, gather)
+def _weight_task(numbers: Numbers, width: int, transform: ir.Function) -> Task:
 
     def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
         panels = (job[Word.M] + (width - 1)) // width
         blocks = (job[Word.CHANNELS] + (WEIGHT_CHANNELS - 1)) // WEIGHT_CHANNELS
         begin = (task % blocks) * WEIGHT_CHANNELS
         panel = task // blocks
-        at = shared.of(numbers.computed) + panel * job[Word.WEIGHT_PANEL]
+        at = shared.of(numbers.computed) + (panel * job[Word.WEIGHT_PANEL] + begin * width)
         weight = arguments.second.of(numbers.stored) + (panel // panels) * job[Word.WEIGHT_G]
         end = (begin + WEIGHT_CHANNELS).minimum(job[Word.CHANNELS])
         code.call(transform, job.table, job.words, at, weight, (panel % panels) * width, begin, end)
@@ -53,11 +57,12 @@ def _weight_task(kernel: WinogradKernel, module: ir.Module, numbers: Numbers, ga
 
 
 def _define_multiply(module: ir.Module, numbers: Numbers, rows: int, vectors: int) -> ir.Function:
-    """``sums[r][x] = Σ over k of left[r][k] · panel[k][x]`` in a register tile.
+    """``sums[r][x] (+)= Σ over k of left[r][k] · panel[k][x]`` in a register tile.
 
-    Arguments: left, elements from one of its rows to the next, panel, number of k, sums.
+    Arguments: left, elements from one of its rows to the next, panel, number of k, sums, 0 if they start from
+    zero.
     """
-    code = define(module, f"multiply_{rows}x{vectors}", [POINTER, I64, POINTER, I64, POINTER])
+    code = define(module, f"multiply_{rows}x{vectors}", [POINTER, I64, POINTER, I64, POINTER, I64])
     left, pitch = code.pointer(0, numbers.computed), code.argument(1)
     panel, count = code.pointer(2, numbers.computed), code.argument(3)
     result = code.pointer(4, numbers.computed)
@@ -72,8 +77,12 @@ def _define_multiply(module: ir.Module, numbers: Numbers, rows: int, vectors: in
             for v in range(vectors):
                 held = sums[r * vectors + v]
                 held.set(code.multiply_add(scalar, columns[v], held.get()))
-    for number, held in enumerate(sums):
-        result.store(held.get(), (number // vectors) * width + (number % vectors) * numbers.lanes)
+    places = [r * width + v * numbers.lanes for r in range(rows) for v in range(vectors)]
+    with code.when(code.argument(5) > 0):
+        for held, place in zip(sums, places, strict=True):
+            held.set(code.add(result.load(place, numbers.lanes), held.get()))
+    for held, place in zip(sums, places, strict=True):
+        result.store(held.get(), place)
     code.done()
     return code.function
 
@@ -82,18 +91,29 @@ class _Main:
     """A task: some result channels of a block of tiles."""
 
     def __init__(
-        self, kernel: WinogradKernel, module: ir.Module, numbers: Numbers, gather: ir.Function
+        self,
+        kernel: WinogradKernel,
+        module: ir.Module,
+        numbers: Numbers,
+        gather: ir.Function,
+        transform: ir.Function,
     ) -> None:
-        self.kernel, self.numbers = kernel, numbers
+        self.kernel, self.numbers, self.transform = kernel, numbers, transform
         self.width = kernel.vectors * numbers.lanes
         self.pack = define_pack_channels(module, numbers, kernel.source_interleaved)
         self.store = define_store_channels(module, numbers, kernel.target_interleaved)
         down, across = kernel.filters
         self.forth = define_transform_tiles(
-            module, numbers, "transform_input", (down.input, across.input), (down.outputs, across.outputs)
+            module, numbers, "transform_input", (down.input, across.input), (down.outputs, across.outputs),
+            dilated=kernel.dilated,
+        )  # fmt: skip
+        self.back = define_transform_result(module, numbers, kernel.filters, dilated=kernel.dilated)
+        self.repair = define_repair(
+            module, numbers, kernel.filters, self.pack, gather, dilated=kernel.dilated
         )
-        self.back = define_transform_result(module, numbers, kernel.filters)
-        self.repair = define_repair(module, numbers, kernel.filters, self.pack, gather)
+        self.bring = define_bring_weights(
+            module, numbers, kernel.taps[0] * kernel.taps[1], self.width, kernel.products
+        )
         self.multiply = {
             rows: _define_multiply(module, numbers, rows, kernel.vectors) for rows in kernel.rows
         }
@@ -110,22 +130,30 @@ class _Main:
         )
         rooms = _Rooms(slab, tiles, sums, results, scratch.moved_bytes(job[Word.FLAGS_AT]).of(I64))
         source = arguments.source.of(numbers.stored) + (
-            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G]
+            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G] + job[Word.SOURCE_BASE]
         )
         self._transform_source(code, job, at, rooms, source)
+        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
         panels = (job[Word.M] + (self.width - 1)) // self.width
         with code.loop(at.panel, at.panels_end) as panel:
-            weights = shared.of(numbers.computed) + (at.group * panels + panel) * job[Word.WEIGHT_PANEL]
-            self._multiply(code, job, at, rooms, weights)
+            packed = shared.of(numbers.computed) + (at.group * panels + panel) * job[Word.WEIGHT_PANEL]
+            with code.loop(0, job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]) as c:
+                weights = self._weights(code, job, scratch, packed, weight, at, panel, c)
+                self._multiply(code, job, at, rooms, weights)
             with code.loop(0, self.width, numbers.lanes) as x:
                 row = panel * self.width + x
                 with code.when(row < job[Word.M]):
-                    self._finish(code, job, at, rooms, arguments, source, row, x)
+                    self._finish(code, job, at, rooms, arguments, source, weight, row, x)
+
+    def _step(self, job: Job) -> Index:
+        """From one column of a tile to the next."""
+        return job[Word.COLUMN_STEP] if self.kernel.dilated else 1
 
     def _transform_source(self, code: Code, job: Job, at: _Place, rooms: _Rooms, source: Pointer) -> None:
         down, across = self.kernel.filters
         rows = at.rows * down.outputs + (down.taps - 1)
-        columns = at.columns * across.outputs + (across.taps - 1)
+        step = self._step(job)
+        columns = at.columns * across.outputs + step * (across.taps - 1)
         channels, lanes = job[Word.CHANNELS], self.numbers.lanes
         with code.loop(0, at.images) as image, code.loop(0, channels, lanes) as c:
             code.call(
@@ -136,15 +164,48 @@ class _Main:
             first = rooms.tiles + (image * at.rows * at.columns * job[Word.TILE_PITCH] + c)
             code.call(
                 self.forth, rooms.slab, first, at.rows, at.columns, columns * lanes,
-                job[Word.TILE_PRODUCT], job[Word.TILE_PITCH],
+                job[Word.TILE_PRODUCT], job[Word.TILE_PITCH], code.index(step),
             )  # fmt: skip
 
-    def _multiply(self, code: Code, job: Job, at: _Place, rooms: _Rooms, weights: Pointer) -> None:
+    def _weights(
+        self,
+        code: Code,
+        job: Job,
+        scratch: Pointer,
+        packed: Pointer,
+        weight: Pointer,
+        at: _Place,
+        panel: Int,
+        c: Int,
+    ) -> _Weights:
+        """Those of a panel and of a block of channels, transformed here unless they have been before."""
+        block, channels = job[Word.CHANNEL_BLOCK], job[Word.CHANNELS]
+        end = (c + block).minimum(channels)
+        room = scratch.moved_bytes(job[Word.WEIGHTS_AT]).of(self.numbers.computed)
+        own = job[Word.WEIGHTS_AT] > 0
+        with code.when(own):
+            code.call(self.transform, job.table, job.words, room, weight, panel * self.width, c, end)
+        # What comes next: the following channels, or the first ones of the following panel.
+        last = end.equals(channels)
+        following, begin = code.select(last, panel + 1, panel), code.select(last, 0, end)
+        more = code.both(own, following < at.panels_end)
+        return _Weights(
+            Pointer(code, code.builder.select(own, room.raw, (packed + c * self.width).raw), room.element),
+            c,
+            end - c,
+            weight + (following * self.width * job[Word.WEIGHT_M] + begin * job[Word.WEIGHT_C]),
+            code.select(more, (channels - begin).minimum(block), 0),
+        )
+
+    def _multiply(self, code: Code, job: Job, at: _Place, rooms: _Rooms, weights: _Weights) -> None:
+        """Add the products of some channels; the first channels begin the sums."""
         tiles = at.images * at.rows * at.columns
         products = self.kernel.products
         with code.loop(0, products) as p:
-            left = rooms.tiles + p * job[Word.TILE_PRODUCT]
-            right = weights + p * job[Word.WEIGHT_PRODUCT]
+            with code.when(weights.more > 0):
+                code.call(self.bring, job.table, job.words, weights.following, weights.more, p)
+            left = rooms.tiles + (p * job[Word.TILE_PRODUCT] + weights.channel)
+            right = weights.panel + p * job[Word.WEIGHT_PRODUCT]
             sums = rooms.sums + p * job[Word.SUM_PRODUCT]
             begin = code.variable(0)
             for rows, multiply in self.multiply.items():  # The largest first; the last one takes the rest.
@@ -152,7 +213,7 @@ class _Main:
                 with code.loop(begin.now, whole, rows) as t:
                     code.call(
                         multiply, left + t * job[Word.TILE_PITCH], job[Word.TILE_PITCH], right,
-                        job[Word.CHANNELS], sums + t * self.width,
+                        weights.channels, sums + t * self.width, weights.channel,
                     )  # fmt: skip
                 begin.become(begin.now.maximum(whole))
 
@@ -164,6 +225,7 @@ class _Main:
         rooms: _Rooms,
         arguments: Arguments,
         source: Pointer,
+        weight: Pointer,
         row: Int,
         x: Int,
     ) -> None:
@@ -171,22 +233,23 @@ class _Main:
         present = (job[Word.M] - row).minimum(numbers.lanes)
         pitch = at.columns * (across.outputs * numbers.lanes)
         bias = arguments.bias.of(numbers.stored) + (at.group * job[Word.M] + row) * job[Word.BIAS_C]
-        weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
         target = arguments.target.of(numbers.stored) + (
             at.image * job[Word.TARGET_N] + at.group * job[Word.TARGET_G] + row * job[Word.TARGET_C]
         )
+        target = target + job[Word.TARGET_BASE]
+        step = self._step(job)
         with code.loop(0, at.images) as image, code.loop(0, at.rows) as line:
             first = (image * at.rows + line) * at.columns
             code.call(
                 self.back, rooms.sums + (first * self.width + x), rooms.results, rooms.flags, at.columns,
-                job[Word.SUM_PRODUCT], code.index(self.width), pitch,
+                job[Word.SUM_PRODUCT], code.index(self.width), pitch, code.index(step),
             )  # fmt: skip
             y, left = (at.row0 + line) * down.outputs, at.column0 * across.outputs
             with code.loop(0, at.columns) as t, code.when(rooms.flags.read_index(t) > 0):
+                x0 = column_of(t, across.outputs, step)
                 code.call(
                     self.repair, job.table, job.words, source + image * job[Word.SOURCE_N], weight,
-                    rooms.slab, rooms.results + t * (across.outputs * numbers.lanes), row,
-                    y, left + t * across.outputs, pitch,
+                    rooms.slab, rooms.results + x0 * numbers.lanes, row, y, left + x0, pitch,
                 )  # fmt: skip
             place = image * job[Word.TARGET_N] + y * job[Word.TARGET_H] + left * job[Word.TARGET_W]
             rows = (job[Word.GRID_H] - y).minimum(down.outputs)
@@ -207,6 +270,19 @@ class _Rooms:
     """``sums[product][tile][result channel]`` of one panel."""
     results: Pointer
     flags: Pointer
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Transformed weights of a panel and of a block of channels, and where those lie that come next."""
+
+    panel: Pointer
+    channel: Int
+    channels: Int
+    following: Pointer
+    """As they are in memory, not transformed."""
+    more: Int
+    """Channels of these; 0 where there are none, or where weights are transformed beforehand."""
 
 
 @dataclass(frozen=True)

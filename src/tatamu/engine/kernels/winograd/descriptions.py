@@ -33,6 +33,8 @@ class WinogradKernel:
     vectors: int
     source_interleaved: bool
     target_interleaved: bool
+    dilated: bool
+    """Whether the columns of a tile may lie apart."""
     ending: Ending | None = None
 
     @property
@@ -54,7 +56,8 @@ class WinogradKernel:
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
         (a, b), (r, s) = self.outputs, self.taps
         tile = f"{self.rows[0]}x{self.vectors}_{layouts}{suffix(self.ending)}"
-        return f"{self.element.name}_winograd{a}x{b}k{r}x{s}_{tile}_{target.name}"
+        taps = f"{r}x{s}{'d' if self.dilated else ''}"
+        return f"{self.element.name}_winograd{a}x{b}k{taps}_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""
@@ -77,6 +80,8 @@ class WinogradGradWeightKernel:
     rows: tuple[int, ...]
     vectors: int
     interleaved: bool
+    dilated: bool
+    """Whether the columns of a tile may lie apart."""
 
     @property
     def filters(self) -> tuple[Filtering, Filtering]:
@@ -95,7 +100,8 @@ class WinogradGradWeightKernel:
         """Dtype, technique, tiles, layout, target."""
         (a, b), (r, s) = self.tile, self.taps
         size = f"{self.rows[0]}x{self.vectors}_{'i' if self.interleaved else 'p'}"
-        return f"{self.element.name}_winogradgradweight{a}x{b}k{r}x{s}_{size}_{target.name}"
+        taps = f"{r}x{s}{'d' if self.dilated else ''}"
+        return f"{self.element.name}_winogradgradweight{a}x{b}k{taps}_{size}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

@@ -15,13 +15,14 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.channel_slab import define_pack_channels
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.winograd.descriptions import WinogradGradWeightKernel
 from tatamu.engine.kernels.winograd.grad_weight_repair import define_grad_weight_repair
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
+from tatamu.engine.kernels.winograd.taps import define_scatter_taps
 from tatamu.engine.kernels.winograd.tiles import Filters, define_transform_tiles
 from tatamu.engine.target import Target
 
@@ -98,26 +99,6 @@ def _define_finish(module: ir.Module, numbers: Numbers, filters: Filters) -> ir.
     return code.function
 
 
-def _define_scatter(module: ir.Module, numbers: Numbers, taps: int) -> ir.Function:
-    """Write ``taps[channel][tap][lane]`` to the gradient, whose lanes are result channels.
-
-    Arguments: table, job, taps, target (at the first result channel and channel), channels, lanes present.
-    """
-    code = define(module, "scatter", [POINTER] * 4 + [I64] * 2)
-    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    source, target = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
-    channels, present = code.argument(4), code.argument(5)
-    places = job.table + job[Word.WEIGHT_TAP_TABLE]
-    with code.loop(0, present) as lane, code.loop(0, channels) as c:
-        line = target + (lane * job[Word.TARGET_N] + c * job[Word.TARGET_C])
-        held = source + (c * (taps * numbers.lanes) + lane)
-        for tap in range(taps):
-            value = held.load(tap * numbers.lanes)
-            numbers.store(code, value, line + places.read_index(tap))
-    code.done()
-    return code.function
-
-
 class _Main:
     """A task: the gradient of some channels' taps."""
 
@@ -125,17 +106,18 @@ class _Main:
         self.kernel, self.numbers = kernel, numbers
         down, across = kernel.filters
         self.pack = define_pack_channels(module, numbers, kernel.interleaved)
-        self.source = define_transform_tiles(
-            module, numbers, "transform_input", (down.input, across.input), kernel.tile
-        )
-        self.second = define_transform_tiles(
-            module, numbers, "transform_grad_output", (down.weight, across.weight), kernel.tile
+        self.source, self.second = (
+            define_transform_tiles(module, numbers, name, matrices, kernel.tile, dilated=kernel.dilated)
+            for name, matrices in (
+                ("transform_input", (down.input, across.input)),
+                ("transform_grad_output", (down.weight, across.weight)),
+            )
         )
         self.accumulate = {
             rows: _define_accumulate(module, numbers, rows, kernel.vectors) for rows in kernel.rows
         }
         self.finish = _define_finish(module, numbers, kernel.filters)
-        self.scatter = _define_scatter(module, numbers, kernel.taps[0] * kernel.taps[1])
+        self.scatter = define_scatter_taps(module, numbers, kernel.taps[0] * kernel.taps[1])
         self.repair = define_grad_weight_repair(module, numbers, kernel, self.pack)
 
     def task(
@@ -144,7 +126,7 @@ class _Main:
         """Write the code of one task."""
         numbers = self.numbers
         at = _Place.of(job, task)
-        second_job = Job(code, job.table, job.words + int(Word.LENGTH))
+        second_job = job.moved(int(Word.LENGTH))
         source = arguments.source.of(numbers.stored) + (
             at.group * job[Word.SOURCE_G] + at.channel * job[Word.SOURCE_C]
         )
@@ -159,11 +141,15 @@ class _Main:
         first = code.variable(1)
         with (
             code.loop(0, job[Word.IMAGES], job[Word.IMAGES_A_TASK]) as image,
+            code.loop(0, job[Word.ROW_PHASES]) as phase,
             code.loop(0, job[Word.BLOCKS]) as b,
         ):
             block = _Block.of(job, image, b)
-            self._transform(code, job, slab, tiles, source, at.channels, block, self.source, self.kernel.taps)
-            self._transform(code, second_job, slab, grads, second, at.rows, block, self.second, (1, 1))
+            of_source, of_second = (one.moved(phase * (2 * int(Word.LENGTH))) for one in (job, second_job))
+            self._transform(
+                code, of_source, slab, tiles, source, at.channels, block, self.source, self.kernel.taps
+            )
+            self._transform(code, of_second, slab, grads, second, at.rows, block, self.second, (1, 1))
             self._accumulate(code, job, second_job, tiles, grads, sums, at, block.tiles, first.now)
             first.become(0)
         lanes = numbers.lanes
@@ -198,7 +184,9 @@ class _Main:
     ) -> None:
         """All channels of one operand's tiles; ``taps`` is how far a tile overlaps the next, and one."""
         (mh, mw), lanes = self.kernel.tile, self.numbers.lanes
-        rows, columns = block.rows * mh + (taps[0] - 1), block.columns * mw + (taps[1] - 1)
+        step: Index = job[Word.COLUMN_STEP] if self.kernel.dilated else 1
+        rows, columns = block.rows * mh + (taps[0] - 1), block.columns * mw + step * (taps[1] - 1)
+        source = source + job[Word.SOURCE_BASE]
         with code.loop(0, block.images) as n, code.loop(0, channels, lanes) as c:
             code.call(
                 self.pack, job.table, job.words, slab,
@@ -208,7 +196,7 @@ class _Main:
             first = tiles + (n * block.rows * block.columns * job[Word.TILE_PITCH] + c)
             code.call(
                 transform, slab, first, block.rows, block.columns, columns * lanes,
-                job[Word.TILE_PRODUCT], job[Word.TILE_PITCH],
+                job[Word.TILE_PRODUCT], job[Word.TILE_PITCH], code.index(step),
             )  # fmt: skip
 
     def _accumulate(

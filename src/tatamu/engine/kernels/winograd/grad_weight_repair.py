@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Variable, define
+from tatamu.engine.kernels.ir import I64, POINTER, Index, Variable, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
@@ -21,7 +21,7 @@ def define_grad_weight_repair(
     """
     code = define(module, "repair", [POINTER] * 3 + [I64, POINTER, I64] + [POINTER] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    second_job = Job(code, job.table, job.words + int(Word.LENGTH))
+    step: Index = job[Word.COLUMN_STEP] if kernel.dilated else 1
     source, channels = code.pointer(2, numbers.stored), code.argument(3)
     second, present = code.pointer(4, numbers.stored), code.argument(5)
     slab, grads, taps = (code.pointer(n, numbers.computed) for n in range(6, 9))
@@ -33,24 +33,25 @@ def define_grad_weight_repair(
     width = job[Word.BLOCK_W] * mw
     with (
         code.loop(0, job[Word.IMAGES]) as image,
-        code.loop(0, job[Word.GRID_H], mh) as y,
+        code.loop(0, job[Word.ROW_PHASES]) as phase,
+        code.loop(0, job[Word.TILES_H] * mh, mh) as y,
         code.loop(0, job[Word.GRID_W], width) as x,
     ):
-        rows = (job[Word.GRID_H] - y).minimum(mh)
+        of_source = job.moved(phase * (2 * int(Word.LENGTH)))
+        of_second = of_source.moved(int(Word.LENGTH))
+        rows = (of_source[Word.GRID_H] - y).minimum(mh).maximum(0)
         columns = (job[Word.GRID_W] - x).minimum(width)
-        pitch = columns + (kernel_w - 1)
+        pitch = columns + step * (kernel_w - 1)
+        pixels = source + (image * of_source[Word.SOURCE_N] + of_source[Word.SOURCE_BASE])
         code.call(
-            pack, job.table, job.words, slab, source + image * job[Word.SOURCE_N], channels,
-            y, x, rows + (kernel_h - 1), pitch,
-        )  # fmt: skip
-        code.call(
-            pack, job.table, second_job.words, grads, second + image * second_job[Word.SOURCE_N], present,
-            y, x, rows, columns,
-        )  # fmt: skip
+            pack, job.table, of_source.words, slab, pixels, channels, y, x, rows + (kernel_h - 1), pitch
+        )
+        pixels = second + (image * of_second[Word.SOURCE_N] + of_second[Word.SOURCE_BASE])
+        code.call(pack, job.table, of_second.words, grads, pixels, present, y, x, rows, columns)
         with code.loop(0, channels) as c, code.loop(0, kernel_h) as u, code.loop(0, kernel_w) as v:
             total = Variable(code, code.zero(numbers.vector))
             with code.loop(0, rows) as i, code.loop(0, columns) as j:
-                pixel = slab.load(((i + u) * pitch + (j + v)) * lanes + c)
+                pixel = slab.load(((i + u) * pitch + (j + v * step)) * lanes + c)
                 grad = grads.load((i * columns + j) * lanes, lanes)
                 total.set(code.multiply_add(code.splat(pixel, lanes), grad, total.get()))
             at = (c * count + u * kernel_w + v) * lanes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
@@ -96,4 +97,9 @@ def _combination(code: Code, factors: Sequence[Fraction], vectors: Sequence[ir.V
 
 
 def _constant(like: ir.Value, value: Fraction) -> ir.Value:
-    return ir.Constant(like.type, [float(value)] * like.type.count)
+    return _repeated(like.type.element, like.type.count, value)
+
+
+@functools.cache  # Each is spelt out once, not at every use.
+def _repeated(scalar: ir.Type, lanes: int, value: Fraction) -> ir.Constant:
+    return ir.Constant(ir.VectorType(scalar, lanes), [float(value)] * lanes)

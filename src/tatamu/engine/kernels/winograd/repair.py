@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, define
+from tatamu.engine.kernels.ir import I64, POINTER, Index, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
@@ -16,7 +16,13 @@ from tatamu.engine.kernels.winograd.tiles import Filters
 
 
 def define_repair(
-    module: ir.Module, numbers: Numbers, filters: Filters, pack: ir.Function, gather: ir.Function
+    module: ir.Module,
+    numbers: Numbers,
+    filters: Filters,
+    pack: ir.Function,
+    gather: ir.Function,
+    *,
+    dilated: bool,
 ) -> ir.Function:
     """``results[row][column][lane]`` of one tile, from the source itself.
 
@@ -30,25 +36,26 @@ def define_repair(
     row, y, x, pitch = (code.argument(n) for n in range(6, 10))
     lanes, (down, across) = numbers.lanes, filters
     taps = down.taps * across.taps
-    room = code.stack(numbers.computed, taps * lanes)
+    room = code.stack(numbers.computed, lanes * taps * lanes)
+    step: Index = job[Word.COLUMN_STEP] if dilated else 1
+    columns = code.index(step * (across.products - 1)) + 1
     with code.loop(0, down.outputs) as i, code.loop(0, across.outputs) as j:
-        results.store(code.zero(numbers.vector), pitch * i + j * lanes)
+        results.store(code.zero(numbers.vector), pitch * i + j * step * lanes)
     channels = job[Word.CHANNELS]
     with code.loop(0, channels, lanes) as block:
         present = (channels - block).minimum(lanes)
         code.call(
             pack, job.table, job.words, slab, source + block * job[Word.SOURCE_C], present, y, x,
-            code.index(down.products), code.index(across.products),
+            code.index(down.products), columns,
         )  # fmt: skip
-        with code.loop(0, present) as c:
-            at_channel = weight + (block + c) * job[Word.WEIGHT_C]
-            code.call(gather, job.table, job.words, room, at_channel, row)
-            with code.loop(0, down.taps) as u, code.loop(0, across.taps) as v:
-                factor = room.load((u * across.taps + v) * lanes, lanes)
-                with code.loop(0, down.outputs) as i, code.loop(0, across.outputs) as j:
-                    pixel = slab.load(((u + i) * across.products + (v + j)) * lanes + c)
-                    at = pitch * i + j * lanes
-                    total = results.load(at, lanes)
-                    results.store(code.multiply_add(code.splat(pixel, lanes), factor, total), at)
+        at_channel = weight + block * job[Word.WEIGHT_C]
+        code.call(gather, job.table, job.words, room, at_channel, row, present)
+        with code.loop(0, present) as c, code.loop(0, down.taps) as u, code.loop(0, across.taps) as v:
+            factor = room.load((c * taps + u * across.taps + v) * lanes, lanes)
+            with code.loop(0, down.outputs) as i, code.loop(0, across.outputs) as j:
+                pixel = slab.load(((u + i) * columns + (v + j) * step) * lanes + c)
+                at = pitch * i + j * step * lanes
+                total = results.load(at, lanes)
+                results.store(code.multiply_add(code.splat(pixel, lanes), factor, total), at)
     code.done()
     return code.function

@@ -1,15 +1,29 @@
-"""Weights → Winograd's domain: the parallel phase before the convolution."""
+"""Weights → Winograd's domain: the parallel phase before the convolution, or a part of each task."""
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define, transpose
+from tatamu.engine.kernels.ir import (
+    I64,
+    POINTER,
+    Code,
+    Index,
+    Int,
+    Pointer,
+    Variable,
+    define,
+    scalar_bytes,
+    transpose,
+)
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
 from tatamu.engine.kernels.winograd.tiles import Filters
+
+_LINE_BYTES = 64
+"""Of a cache."""
 
 
 def define_transform_weight(
@@ -17,8 +31,8 @@ def define_transform_weight(
 ) -> ir.Function:
     """``panel[product][channel][x] = G g Gᵀ`` for ``width`` result channels x and some channels.
 
-    Arguments: table, job, panel, weight (of this group), first result channel, first and last channel.
-    Result channels past the last repeat it: what they give is dropped.
+    Arguments: table, job, panel (at the first channel), weight (of this group), first result channel, first
+    and last channel. Result channels past the last repeat it: what they give is dropped.
     """
     code = define(module, "transform_weight", [POINTER] * 4 + [I64] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
@@ -26,80 +40,148 @@ def define_transform_weight(
     row0, begin, end = (code.argument(n) for n in range(4, 7))
     lanes, (down, across) = numbers.lanes, filters
     taps = down.taps * across.taps
-    gathered = code.stack(numbers.computed, taps * lanes)
+    gathered = code.stack(numbers.computed, lanes * taps * lanes)
     product = job[Word.WEIGHT_PRODUCT]
-    with code.loop(begin, end) as channel, code.loop(0, width, lanes) as x:
-        at_channel = weight + channel * job[Word.WEIGHT_C]
-        code.call(gather, job.table, job.words, gathered, at_channel, row0 + x)
-        done = apply_2d(
-            code,
-            down.weight,
-            across.weight,
-            lambda i, j: gathered.load((i * across.taps + j) * lanes, lanes),
-        )
-        at = panel + (channel * width + x)
-        for i, line in enumerate(done):
-            for j, value in enumerate(line):
-                at.store(value, product * (i * across.products + j))
+    with code.loop(begin, end, lanes) as first, code.loop(0, width, lanes) as x:
+        channels = (end - first).minimum(lanes)
+        at_channel = weight + first * job[Word.WEIGHT_C]
+        code.call(gather, job.table, job.words, gathered, at_channel, row0 + x, channels)
+        with code.loop(0, channels) as c:
+            held = gathered + c * (taps * lanes)
+            done = apply_2d(
+                code,
+                down.weight,
+                across.weight,
+                lambda i, j: held.load((i * across.taps + j) * lanes, lanes),
+            )
+            at = panel + ((first - begin + c) * width + x)
+            for i, line in enumerate(done):
+                for j, value in enumerate(line):
+                    at.store(value, product * (i * across.products + j))
+    code.done()
+    return code.function
+
+
+def define_bring_weights(
+    module: ir.Module, numbers: Numbers, taps: int, width: int, parts: int
+) -> ir.Function:
+    """Bring one of ``parts`` parts of the weights of ``width`` result channels and some channels nearer.
+
+    They are many and each is read once, so they are asked for while others are multiplied. Arguments: table,
+    job, weight (at the first result channel and channel), channels, the part.
+    """
+    code = define(module, "bring_weights", [POINTER] * 3 + [I64] * 2)
+    job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
+    weight, channels, part = code.pointer(2, numbers.stored), code.argument(3), code.argument(4)
+    by_row = job[Word.WEIGHT_M] > job[Word.WEIGHT_C]
+    count = code.select(by_row, width, channels)
+    inner = code.select(by_row, channels, width)
+    step = job[Word.WEIGHT_M].minimum(job[Word.WEIGHT_C])
+    line = _LINE_BYTES // scalar_bytes(numbers.stored)
+    with (
+        code.loop(part * count // parts, (part + 1) * count // parts) as strand,
+        # Either all taps lie together, or channels lie side by side, once for each tap.
+        code.loop(0, code.select(step > 1, 1, taps)) as tap,
+    ):
+        place = code.select(step > 1, 0, job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap))
+        begin = weight + (strand * job[Word.WEIGHT_M].maximum(job[Word.WEIGHT_C]) + place)
+        with code.loop(0, inner * step, line) as at:
+            code.prefetch(begin + at)
     code.done()
     return code.function
 
 
 def define_gather_taps(module: ir.Module, numbers: Numbers, taps: int) -> ir.Function:
-    """``room[tap][lane]``: the taps of one channel for a register of result channels.
+    """``room[channel][tap][lane]``: the taps of some channels for a register of result channels.
 
-    Arguments: table, job, room, weight (of this group, at the channel), first result channel.
+    Arguments: table, job, room (for as many channels as there are lanes), weight (of this group, at the first
+    channel), first result channel, channels.
     """
-    code = define(module, "gather_taps", [POINTER] * 4 + [I64])
+    code = define(module, "gather_taps", [POINTER] * 4 + [I64] * 2)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    room, weight, row0 = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored), code.argument(4)
-    lanes, step = numbers.lanes, job[Word.WEIGHT_M]
-    places = job.table + job[Word.WEIGHT_TAP_TABLE]
-    last = job[Word.M] - 1
-    side_by_side = code.both(step.equals(1), row0 + lanes <= last + 1)
-    rows = [(row0 + lane).minimum(last) * step for lane in range(lanes)]
-    chunks = numbers.target.masks
-    with code.either(side_by_side) as (direct, apart):
-        with direct, code.loop(0, taps) as tap:
-            value = numbers.load(code, weight, places.read_index(tap) + row0, lanes)
-            room.store(value, tap * lanes)
-        with apart:
-            # 1: the taps lie side by side in order; -1: in reverse; 0: elsewhere.
-            order = job[Word.WEIGHT_CONTIGUOUS] if chunks else code.index(0)
-            with code.either(order.equals(0)) as (scattered, contiguous):
-                with scattered, code.loop(0, taps) as tap:
-                    value = Variable(code, code.zero(numbers.vector))
-                    for lane, row in enumerate(rows):
-                        element = numbers.load(code, weight, places.read_index(tap) + row)
-                        value.set(code.builder.insert_element(value.get(), element, ir.Constant(I64, lane)))
-                    room.store(value.get(), tap * lanes)
-                with contiguous:
-                    if chunks:
-                        _turn_taps(code, numbers, room, weight, rows, order, places, taps)
+    room, weight = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
+    row0, channels = code.argument(4), code.argument(5)
+    lanes, last = numbers.lanes, job[Word.M] - 1
+    rows = [(row0 + lane).minimum(last) * job[Word.WEIGHT_M] for lane in range(lanes)]
+    turn = _Turn(code, numbers, weight, rows)
+    in_order, step = job[Word.WEIGHT_CONTIGUOUS].equals(1), job[Word.WEIGHT_C]
+    beside = code.both(job[Word.WEIGHT_M].equals(1), row0 + lanes <= last + 1)
+    with code.either(code.both(in_order, step.equals(taps))) as (run, others):
+        with run:  # All taps of these channels are one stretch of memory, in order.
+            count = channels * taps
+            with code.loop(0, count, lanes) as k:
+                for number, turned in enumerate(turn.block(k, (count - k).minimum(lanes))):
+                    room.store(turned, (k + number) * lanes)
+        with others:
+            by_channel = code.both(step.equals(1), code.builder.not_(beside))
+            with code.either(by_channel) as (channels_beside, apart):
+                with channels_beside, code.loop(0, taps) as tap:
+                    place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
+                    for number, turned in enumerate(turn.block(place, channels)):
+                        room.store(turned, (tap + number * taps) * lanes)
+                with apart, code.loop(0, channels) as c:
+                    _gather_channel(code, job, turn, room + c * (taps * lanes), c * step, row0, beside, taps)
     code.done()
     return code.function
 
 
-def _turn_taps(
-    code: Code,
-    numbers: Numbers,
-    room: Pointer,
-    weight: Pointer,
-    rows: list[Int],
-    order: Int,
-    places: Pointer,
-    taps: int,
+def _gather_channel(
+    code: Code, job: Job, turn: _Turn, room: Pointer, begin: Int, row0: Int, beside: ir.Value, taps: int
 ) -> None:
-    lanes = numbers.lanes
-    least = code.select(order > 0, places.read_index(0), places.read_index(taps - 1))
-    first = code.select(order > 0, 0, taps - 1)
-    for start in range(0, taps, lanes):
-        count = min(lanes, taps - start)
-        lines = []
-        for row in rows:
-            stored = code.masked_load(
-                weight + (row + least + start), code.first_lanes(code.index(count), lanes), lanes
+    """``room[tap][lane]`` of the channel that begins there; the rows may lie side by side, or the taps."""
+    numbers, lanes = turn.numbers, turn.numbers.lanes
+    places = job.table + job[Word.WEIGHT_TAP_TABLE]
+    with code.either(beside) as (direct, apart):
+        with direct, code.loop(0, taps) as tap:
+            value = numbers.load(code, turn.source, places.read_index(tap) + begin + row0, lanes)
+            room.store(value, tap * lanes)
+        with apart:
+            # 1: the taps lie side by side in order; -1: in reverse; 0: elsewhere.
+            order = job[Word.WEIGHT_CONTIGUOUS]
+            with code.either(order.equals(0)) as (scattered, contiguous):
+                with scattered, code.loop(0, taps) as tap:
+                    room.store(turn.elements(places.read_index(tap) + begin), tap * lanes)
+                with contiguous:
+                    least = code.select(order > 0, places.read_index(0), places.read_index(taps - 1))
+                    first = code.select(order > 0, 0, taps - 1)
+                    for start in range(0, taps, lanes):
+                        count = min(lanes, taps - start)
+                        turned = turn.block(begin + least + start, count)
+                        for lane, tap_lanes in enumerate(turned[:count]):
+                            room.store(tap_lanes, (first + order * (start + lane)) * lanes)
+
+
+class _Turn:
+    """Rows that lie apart, a register of each → registers whose lanes are the rows."""
+
+    def __init__(self, code: Code, numbers: Numbers, source: Pointer, rows: list[Int]) -> None:
+        self.code, self.numbers, self.source, self.rows = code, numbers, source, rows
+
+    def block(self, at: Index, count: Index) -> list[ir.Value]:
+        """The elements ``at``, ``at`` + 1, … of all rows; those from ``count`` on are anything."""
+        code, numbers, lanes = self.code, self.numbers, self.numbers.lanes
+        begin, count = self.source + at, code.index(count)
+        if numbers.target.masks:
+            mask = code.first_lanes(count, lanes)
+            stored = [code.masked_load(begin + row, mask, lanes) for row in self.rows]
+            return transpose(code, [numbers.widen(code, line) for line in stored])
+        # What is less than a register is gathered in a room first.
+        room, part = code.stack(numbers.stored, lanes * lanes), count < lanes
+        with code.when(part), code.loop(0, count) as k:
+            for lane, row in enumerate(self.rows):
+                room.store((begin + row).load(k), k + lane * lanes)
+        lines = [
+            Pointer(
+                code, code.builder.select(part, (room + lane * lanes).raw, (begin + row).raw), numbers.stored
             )
-            lines.append(numbers.widen(code, stored))
-        for lane, tap in enumerate(transpose(code, lines)[:count]):
-            room.store(tap, (first + order * (start + lane)) * lanes)
+            for lane, row in enumerate(self.rows)
+        ]
+        return transpose(code, [numbers.load(code, line, 0, lanes) for line in lines])
+
+    def elements(self, at: Int) -> ir.Value:
+        """The element ``at`` of all rows."""
+        value = Variable(self.code, self.code.zero(self.numbers.vector))
+        for lane, row in enumerate(self.rows):
+            element = self.numbers.load(self.code, self.source, at + row)
+            value.set(self.code.builder.insert_element(value.get(), element, ir.Constant(I64, lane)))
+        return value.get()
