@@ -117,6 +117,8 @@ KERNELS = {
     "direct": Geometry(2, 9, 10, 1, Axis(7, *SAME), Axis(37, 3, 2, 1, 1, 1)),
     "interleaved": Geometry(2, 32, 40, 1, Axis(7, 3, 2, 1, 1, 1), Axis(9, 3, 2, 1, 1, 1)),
     "planar": Geometry(1, 64, 128, 1, Axis(7, *NONE), Axis(7, *NONE)),
+    "grouped": Geometry(2, 36, 36, 9, Axis(9, *SAME), Axis(11, *SAME)),
+    "few": Geometry(2, 3, 40, 1, Axis(9, 3, 2, 1, 1, 1), Axis(21, 3, 2, 1, 1, 1)),
     "depthwise": Geometry(2, 37, 37, 37, Axis(9, *SAME), Axis(11, *SAME)),
     "depthwiseinplace": Geometry(2, 32, 32, 32, Axis(9, *SAME), Axis(11, *SAME)),
     "fullyconnected": Geometry(3, 30, 19, 1, Axis(3, 3), Axis(3, 3)),
@@ -138,8 +140,8 @@ def test_every_kind_of_kernel_with_every_ending(technique: str, layout: str, tar
 def check_every_ending(operands: Operands, target: Target, technique: str, last: bool) -> None:
     result = new_result("forward", operands, last)
     name = lower("forward", resolved(operands), result, target).kernel.name(target)
-    of_planes = {"interleaved": "direct", "depthwiseinplace": "depthwise"}
-    of_pixels = {"direct": "direct", "planar": "interleaved"}
+    of_planes = {"interleaved": "planar", "few": "planar", "depthwiseinplace": "depthwise"}
+    of_pixels = {"direct": "direct", "few": "planar", "planar": "interleaved"}
     expected = (of_pixels if last else of_planes).get(technique, technique)
     assert name.startswith((f"f32_{expected}_", f"f32_{expected}2", f"f32_{expected}4"))  # Winograd's tiles.
     plain = run("forward", operands, target, channels_last=last)

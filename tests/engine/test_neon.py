@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.joi
 
 DENSE = Geometry(2, 6, 18, 2, Axis(9, 3, 2, 1, 2, 0), Axis(21, 3, 1, 2, 1, 3), "reflect")
 DEPTHWISE = Geometry(1, 5, 5, 5, Axis(8, 5, 1, 1, 2, 2), Axis(19, 3, 1, 1, 1, 1))
+GROUPED = Geometry(1, 6, 6, 3, Axis(8, 3, 1, 1, 1, 1), Axis(9, 3, 2, 1, 1, 1))
 FULLY_CONNECTED = Geometry(7, 9, 11, 1, Axis(3, 3), Axis(2, 2))
 
 
@@ -93,8 +94,8 @@ def emulated(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.complex64], ids=str)
 @pytest.mark.parametrize(
     ("geometry", "dot"),
-    [(DENSE, False), (DEPTHWISE, True), (FULLY_CONNECTED, False)],
-    ids=["dense", "depthwise", "fully connected"],
+    [(DENSE, False), (DEPTHWISE, True), (GROUPED, False), (FULLY_CONNECTED, False)],
+    ids=["dense", "depthwise", "grouped", "fully connected"],
 )
 def test_every_pass_on_neon(
     geometry: Geometry, dot: bool, dtype: torch.dtype, channels_last: bool, programs: dict[str, Path]

@@ -51,6 +51,13 @@ def _first(*techniques: _Technique) -> Lowered:
     raise AssertionError("the last technique does everything")
 
 
+def _padded_by_zeros(geometry: Geometry) -> Geometry:
+    """The same convolution. A mode that pads nothing is none: gradients are gathered with zeros around."""
+    if geometry.padding_mode == "zeros" or any(map(any, geometry.padding)):
+        return geometry
+    return replace(geometry, padding_mode="zeros")
+
+
 def _grouped(
     geometry: Geometry, element: ElementType, target: Target, serves: bool, lower: Callable[[], Lowered]
 ) -> tuple[list[_Technique], list[_Technique]]:
@@ -81,6 +88,7 @@ def lower_forward(
 
     ``frozen`` weights are packed beforehand where each task would pack its own; no bit depends on it.
     """
+    geometry = _padded_by_zeros(geometry)
     operands = geometry, element, target, source, weight, bias_stride, result
     if rounding == "repeatable":
         return replace(direct.lower_forward(*operands, gathers=True), passed_over=(_REPEATABLE,))
@@ -114,6 +122,7 @@ def lower_grad_input(
     rounding: Rounding = "high",
 ) -> Lowered:
     """The gradient of the input."""
+    geometry = _padded_by_zeros(geometry)
     operands = geometry, element, target, grad_output, weight, result
     if rounding == "repeatable":
         return replace(direct.lower_grad_input(*operands, gathers=True), passed_over=(_REPEATABLE,))
@@ -148,6 +157,7 @@ def lower_grad_weight(
     rounding: Rounding = "high",
 ) -> Lowered:
     """The gradient of the weight; ``source`` is the input."""
+    geometry = _padded_by_zeros(geometry)
     operands = geometry, element, target, source, grad_output, result
     fits = fully_connected.gradient_fits(geometry, element, source, result)
     alone = depthwise.serves(geometry, element, target)

@@ -112,7 +112,8 @@ def _lower(
         roles.m,
         grid,
         not interleaved[1],
-        interleaved[0],
+        # The taps of few channels lie near one another as they are.
+        interleaved[0] and not paired,
         line if gathered else 0,
     )
     plan = plan_streams(work, rows, vectors, item, target)

@@ -11,7 +11,6 @@ from tatamu.engine.kernels.ir import (
     Index,
     Int,
     Pointer,
-    Variable,
     define,
     scalar_bytes,
     transpose,
@@ -97,91 +96,105 @@ def define_gather_taps(module: ir.Module, numbers: Numbers, taps: int) -> ir.Fun
     Arguments: table, job, room (for as many channels as there are lanes), weight (of this group, at the first
     channel), first result channel, channels.
     """
+    turn = _define_turn(module, numbers)
     code = define(module, "gather_taps", [POINTER] * 4 + [I64] * 2)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
     room, weight = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
     row0, channels = code.argument(4), code.argument(5)
     lanes, last = numbers.lanes, job[Word.M] - 1
-    rows = [(row0 + lane).minimum(last) * job[Word.WEIGHT_M] for lane in range(lanes)]
-    turn = _Turn(code, numbers, weight, rows)
+    offsets = code.stack(I64, lanes)
+    for lane in range(lanes):
+        offsets.store(((row0 + lane).minimum(last) * job[Word.WEIGHT_M]).value, lane)
+    rows = _Rows(code, numbers, weight, offsets, turn)
     in_order, step = job[Word.WEIGHT_CONTIGUOUS].equals(1), job[Word.WEIGHT_C]
     beside = code.both(job[Word.WEIGHT_M].equals(1), row0 + lanes <= last + 1)
     with code.either(code.both(in_order, step.equals(taps))) as (run, others):
         with run:  # All taps of these channels are one stretch of memory, in order.
             count = channels * taps
             with code.loop(0, count, lanes) as k:
-                for number, turned in enumerate(turn.block(k, (count - k).minimum(lanes))):
-                    room.store(turned, (k + number) * lanes)
+                rows.turn(k, (count - k).minimum(lanes), room + k * lanes, 1)
         with others:
             by_channel = code.both(step.equals(1), code.builder.not_(beside))
             with code.either(by_channel) as (channels_beside, apart):
                 with channels_beside, code.loop(0, taps) as tap:
                     place = job.table.read_index(job[Word.WEIGHT_TAP_TABLE] + tap)
-                    for number, turned in enumerate(turn.block(place, channels)):
-                        room.store(turned, (tap + number * taps) * lanes)
+                    rows.turn(place, channels, room + tap * lanes, taps)
                 with apart, code.loop(0, channels) as c:
-                    _gather_channel(code, job, turn, room + c * (taps * lanes), c * step, row0, beside, taps)
+                    _gather_channel(code, job, rows, room + c * (taps * lanes), c * step, row0, beside, taps)
     code.done()
     return code.function
 
 
 def _gather_channel(
-    code: Code, job: Job, turn: _Turn, room: Pointer, begin: Int, row0: Int, beside: ir.Value, taps: int
+    code: Code, job: Job, rows: _Rows, room: Pointer, begin: Int, row0: Int, beside: ir.Value, taps: int
 ) -> None:
     """``room[tap][lane]`` of the channel that begins there; the rows may lie side by side, or the taps."""
-    numbers, lanes = turn.numbers, turn.numbers.lanes
+    numbers, lanes = rows.numbers, rows.numbers.lanes
     places = job.table + job[Word.WEIGHT_TAP_TABLE]
     with code.either(beside) as (direct, apart):
         with direct, code.loop(0, taps) as tap:
-            value = numbers.load(code, turn.source, places.read_index(tap) + begin + row0, lanes)
+            value = numbers.load(code, rows.source, places.read_index(tap) + begin + row0, lanes)
             room.store(value, tap * lanes)
         with apart:
             # 1: the taps lie side by side in order; -1: in reverse; 0: elsewhere.
             order = job[Word.WEIGHT_CONTIGUOUS]
             with code.either(order.equals(0)) as (scattered, contiguous):
                 with scattered, code.loop(0, taps) as tap:
-                    room.store(turn.elements(places.read_index(tap) + begin), tap * lanes)
+                    rows.pick(places.read_index(tap) + begin, room + tap * lanes)
                 with contiguous:
                     least = code.select(order > 0, places.read_index(0), places.read_index(taps - 1))
                     first = code.select(order > 0, 0, taps - 1)
-                    for start in range(0, taps, lanes):
-                        count = min(lanes, taps - start)
-                        turned = turn.block(begin + least + start, count)
-                        for lane, tap_lanes in enumerate(turned[:count]):
-                            room.store(tap_lanes, (first + order * (start + lane)) * lanes)
+                    with code.loop(0, taps, lanes) as start:
+                        to = room + (first + order * start) * lanes
+                        rows.turn(begin + least + start, (taps - start).minimum(lanes), to, order)
 
 
-class _Turn:
-    """Rows that lie apart, a register of each → registers whose lanes are the rows."""
+class _Rows:
+    """Rows that lie apart, as many as there are lanes."""
 
-    def __init__(self, code: Code, numbers: Numbers, source: Pointer, rows: list[Int]) -> None:
-        self.code, self.numbers, self.source, self.rows = code, numbers, source, rows
+    def __init__(
+        self, code: Code, numbers: Numbers, source: Pointer, offsets: Pointer, turn: ir.Function
+    ) -> None:
+        self.code, self.numbers, self.source = code, numbers, source
+        self._offsets, self._turn = offsets, turn
 
-    def block(self, at: Index, count: Index) -> list[ir.Value]:
-        """The elements ``at``, ``at`` + 1, … of all rows; those from ``count`` on are anything."""
-        code, numbers, lanes = self.code, self.numbers, self.numbers.lanes
-        begin, count = self.source + at, code.index(count)
-        if numbers.target.masks:
-            mask = code.first_lanes(count, lanes)
-            stored = [code.masked_load(begin + row, mask, lanes) for row in self.rows]
-            return transpose(code, [numbers.widen(code, line) for line in stored])
-        # What is less than a register is gathered in a room first.
+    def turn(self, at: Index, count: Index, room: Pointer, step: Index) -> None:
+        """The elements ``at``, ``at`` + 1, … of all rows, each in a register, ``step`` registers apart."""
+        code = self.code
+        code.call(self._turn, self.source + at, self._offsets, room, code.index(count), code.index(step))
+
+    def pick(self, at: Int, room: Pointer) -> None:
+        """The element ``at`` of all rows."""
+        for lane in range(self.numbers.lanes):
+            row = self._offsets.read_index(lane)
+            room.store(self.numbers.load(self.code, self.source, at + row), lane)
+
+
+def _define_turn(module: ir.Module, numbers: Numbers) -> ir.Function:
+    """``room[k][lane] = source[offsets[lane] + k]`` for up to as many k as there are lanes.
+
+    Arguments: source, offsets, room, number of k, registers of the room from one k to the next.
+    """
+    code = define(module, "turn", [POINTER] * 3 + [I64] * 2)
+    source, offsets = code.pointer(0, numbers.stored), code.pointer(1, I64)
+    target, count, step = code.pointer(2, numbers.computed), code.argument(3), code.argument(4)
+    lanes = numbers.lanes
+    rows = [source + offsets.read_index(lane) for lane in range(lanes)]
+    if numbers.target.masks:
+        mask = code.first_lanes(count, lanes)
+        lines = [numbers.widen(code, code.masked_load(row, mask, lanes)) for row in rows]
+    else:  # What is less than a register is gathered in a room first.
         room, part = code.stack(numbers.stored, lanes * lanes), count < lanes
         with code.when(part), code.loop(0, count) as k:
-            for lane, row in enumerate(self.rows):
-                room.store((begin + row).load(k), k + lane * lanes)
-        lines = [
-            Pointer(
-                code, code.builder.select(part, (room + lane * lanes).raw, (begin + row).raw), numbers.stored
-            )
-            for lane, row in enumerate(self.rows)
+            for lane, row in enumerate(rows):
+                room.store(row.load(k), k + lane * lanes)
+        begins = [
+            Pointer(code, code.builder.select(part, (room + lane * lanes).raw, row.raw), numbers.stored)
+            for lane, row in enumerate(rows)
         ]
-        return transpose(code, [numbers.load(code, line, 0, lanes) for line in lines])
-
-    def elements(self, at: Int) -> ir.Value:
-        """The element ``at`` of all rows."""
-        value = Variable(self.code, self.code.zero(self.numbers.vector))
-        for lane, row in enumerate(self.rows):
-            element = self.numbers.load(self.code, self.source, at + row)
-            value.set(self.code.builder.insert_element(value.get(), element, ir.Constant(I64, lane)))
-        return value.get()
+        lines = [numbers.load(code, begin, 0, lanes) for begin in begins]
+    for number, turned in enumerate(transpose(code, lines)):
+        with code.when(count > number):
+            target.store(turned, step * (number * lanes))
+    code.done()
+    return code.function
