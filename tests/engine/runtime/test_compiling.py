@@ -1,4 +1,7 @@
-"""When kernels are compiled: once, by one thread at a time, never across a fork, and not for a new size."""
+"""When kernels are compiled: once, by one thread at a time, never across a fork, and not for a new size.
+
+That every layer has one kernel for all sizes is tested in ../lowering/test_sizes.py.
+"""
 
 from __future__ import annotations
 
@@ -111,8 +114,7 @@ def test_new_sizes_of_a_layer_compile_nothing(
     compute(layer, 2, 31, 33)
     assert linked
     linked.clear()
-    # Not sizes at which another technique is cheaper: that one is compiled when it is first taken.
-    for n, h, w in ((2, 32, 32), (1, 97, 40), (5, 12, 130), (16, 24, 24)):
+    for n, h, w in ((2, 32, 32), (1, 97, 40), (5, 12, 130), (16, 24, 24), (16, 8, 8), (1, 7, 9)):
         compute(layer, n, h, w)
         assert linked == [], f"for {n} images of {h}x{w}"
 
@@ -130,36 +132,3 @@ def test_no_size_of_a_3x3_layer_compiles_another_kernel(channels: tuple[int, int
         for n, size in ((1, 224), (16, 56)):
             compute(layer, n, size, size)
             assert linked == [], f"for {n} images of {size}x{size}"
-
-
-OF_ANY_SIZE = [
-    (64, 64, 1, 1, 1),
-    (64, 256, 1, 1, 1),
-    (24, 144, 1, 1, 1),
-    (144, 24, 1, 1, 1),
-    (64, 128, 1, 1, 2),
-    (64, 128, 1, 3, 2),
-    (32, 48, 2, 5, 2),
-    (3, 32, 1, 3, 2),
-    (3, 64, 1, 7, 2),
-    (3, 64, 1, 11, 4),
-    (3, 96, 1, 4, 4),
-]
-"""Layers, as above, that are pointwise, strided or the first of a network."""
-
-
-@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize("layer", OF_ANY_SIZE, ids=str)
-def test_neither_size_nor_batch_decides_what_is_compiled(
-    layer: tuple[int, int, int, int, int], form: torch.memory_format
-) -> None:
-    channels, filters, groups, kernel, stride = layer
-    around = (kernel // 2, kernel // 2) if kernel % 2 else (0, 0)
-    how = Convolution((stride, stride), (around, around), (1, 1), groups)
-    weight = torch.empty(filters, channels // groups, kernel, kernel, device="meta")
-    wanted: dict[str, set[str]] = {}
-    for n, h, w in ((1, 7, 7), (16, 7, 7), (1, 8, 8), (1, 14, 14), (16, 28, 28), (1, 56, 57), (2, 97, 224)):
-        x = torch.empty(n, channels, h, w, device="meta").to(memory_format=form)
-        for which, lowered in launch.plans(x, weight, None, how).items():
-            wanted.setdefault(which, set()).add(lowered.kernel.name(host()))
-    assert {which: len(kernels) for which, kernels in wanted.items()} == dict.fromkeys(wanted, 1), wanted
