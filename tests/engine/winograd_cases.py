@@ -15,8 +15,8 @@ from engine.cases import Case, Integers, Operands, arrangement, drawn
 from engine.judges import exact, padded
 from tatamu.engine.cook_toom import Filtering, Matrix, filtering
 from tatamu.engine.lowering import winograd, winograd_grad_weight
-from tatamu.engine.plan_winograd import WinogradPlan, plans
-from tatamu.engine.plan_winograd_grad_weight import WinogradGradWeightPlan, grad_weight_plans
+from tatamu.engine.planning.winograd import WinogradPlan, plans
+from tatamu.engine.planning.winograd_grad_weight import WinogradGradWeightPlan, grad_weight_plans
 from tatamu.geometry import PADDING_MODES, Axis, Geometry
 from tolerance import bound
 

@@ -6,7 +6,8 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import F32, I64, POINTER, VOID, Code, transpose
+from tatamu.engine.kernels.ir import F32, I64, POINTER, VOID, Code
+from tatamu.engine.kernels.permutation import transpose
 from tatamu.engine.runtime.jit import target_machine
 from tatamu.engine.target import host
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from llvmlite import ir
 
 from tatamu.engine.kernels.ending import finished
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.permutation import transpose
 
 
 def define_store_channels(module: ir.Module, numbers: Numbers, interleaved: bool) -> ir.Function:

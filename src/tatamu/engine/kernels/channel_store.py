@@ -5,8 +5,9 @@ from __future__ import annotations
 from llvmlite import ir
 
 from tatamu.engine.kernels.ending import finished
-from tatamu.engine.kernels.ir import I64, POINTER, Int, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Int, define
 from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.permutation import transpose
 
 
 def define_store_planes(module: ir.Module, numbers: Numbers) -> ir.Function:

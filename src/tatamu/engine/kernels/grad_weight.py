@@ -15,11 +15,12 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.descriptions import GradWeightKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.microkernel import define_dot_microkernel, define_streams_microkernel
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job, define_pack_second, define_pack_second_rows
+from tatamu.engine.kernels.permutation import transpose
 from tatamu.engine.kernels.slab import define_pack_slab
 from tatamu.engine.target import Target
 

@@ -437,37 +437,3 @@ def define(
     function.attributes.add("alwaysinline" if inline else "noinline")
     function.attributes.add("nounwind")
     return Code(function)
-
-
-def transpose(code: Code, rows: Sequence[ir.Value]) -> list[ir.Value]:
-    """Transpose a block held in registers: row r's lane c becomes row c's lane r.
-
-    ``len(rows)`` is a power of two; the result has one row per lane. Pairs of rows are interleaved
-    log2(len(rows)) times (the perfect shuffle).
-    """
-    if len(rows) == 1:
-        return [code.shuffle(rows[0], rows[0], [lane]) for lane in range(rows[0].type.count)]
-    lanes, height = rows[0].type.count, len(rows)
-    if lanes > height:
-        halves = [
-            [code.shuffle(r, r, range(start, start + lanes // 2)) for r in rows] for start in (0, lanes // 2)
-        ]
-        return transpose(code, halves[0]) + transpose(code, halves[1])
-    if lanes < height:
-        upper, lower = transpose(code, rows[: height // 2]), transpose(code, rows[height // 2 :])
-        return [code.shuffle(u, v, range(height)) for u, v in zip(upper, lower, strict=True)]
-    current = list(rows)
-    step = height // 2
-    while step:
-        following = list(current)
-        for r in range(height):
-            if r & step:
-                continue
-            a, b = current[r], current[r + step]
-            low = [(lane if not lane & step else lane - step + lanes) for lane in range(lanes)]
-            high = [(lane + step if not lane & step else lane + lanes) for lane in range(lanes)]
-            following[r] = code.shuffle(a, b, low)
-            following[r + step] = code.shuffle(a, b, high)
-        current = following
-        step //= 2
-    return current

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
+from tatamu.engine.kernels.permutation import transpose
 
 
 @dataclass(frozen=True)

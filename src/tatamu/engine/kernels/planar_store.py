@@ -9,10 +9,11 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.channel_results import biases_in_lanes
 from tatamu.engine.kernels.ending import finished, has_ending
-from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Int, Pointer, Variable, define, transpose
+from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.permutation import transpose
 
 
 @contextmanager

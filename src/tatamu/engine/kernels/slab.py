@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import ColumnTap, RowMode, Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job, Sign, channel_offset, copy_run
+from tatamu.engine.kernels.permutation import transpose
 
 
 def _source_row(code: Code, row: Int, height: Int, mode: Int) -> Int:

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import (
-    I1,
-    I64,
-    POINTER,
-    VOID,
-    Code,
-    Int,
-    Pointer,
-    define,
-    scalar_bytes,
-    transpose,
-)
+from tatamu.engine.kernels.ir import I1, I64, POINTER, VOID, Code, Int, Pointer, define, scalar_bytes
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.permutation import transpose
 
 _PIXELS_AT_ONCE = 8
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import I64, POINTER, Int, define, transpose
+from tatamu.engine.kernels.ir import I64, POINTER, Int, define
 from tatamu.engine.kernels.job import WeightLines, Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.permutation import transpose
 
 
 def define_pack_weights(module: ir.Module, numbers: Numbers, rows: int) -> ir.Function:

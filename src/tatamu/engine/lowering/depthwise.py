@@ -11,7 +11,7 @@ from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.lane_weights import WeightAxes, patterns
 from tatamu.engine.padded import PaddedAxis, padded_words
-from tatamu.engine.plan_depthwise import DepthwiseAxis, plan_depthwise
+from tatamu.engine.planning.depthwise import DepthwiseAxis, plan_depthwise
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.taps import AxisTaps

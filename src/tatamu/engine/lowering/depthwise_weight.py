@@ -8,7 +8,7 @@ from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.depthwise import grad_input_lanes
 from tatamu.engine.lowering.lane_weights import WeightAxes, patterns
 from tatamu.engine.padded import PaddedAxis, padded_words
-from tatamu.engine.plan_depthwise_weight import plan_depthwise_weight
+from tatamu.engine.planning.depthwise_weight import plan_depthwise_weight
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target

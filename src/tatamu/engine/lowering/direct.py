@@ -20,7 +20,8 @@ from tatamu.engine.lowering.common import (
 )
 from tatamu.engine.lowering.packed_rows import PackedRows
 from tatamu.engine.lowering.sides import Side
-from tatamu.engine.plan import Plan, Work, plan_direct
+from tatamu.engine.planning.common import Work
+from tatamu.engine.planning.direct import Plan, plan_direct
 from tatamu.engine.slabs import Form, Slab, lay_out
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Rows, Table, aligned, row_jobs

@@ -6,7 +6,8 @@ from tatamu.engine import taps
 from tatamu.engine.kernels.descriptions import ChannelSumsKernel, GradWeightKernel
 from tatamu.engine.kernels.job import RowMode, Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
-from tatamu.engine.plan import Work, plan_grad_weight
+from tatamu.engine.planning.common import Work
+from tatamu.engine.planning.grad_weight import plan_grad_weight
 from tatamu.engine.slabs import Form, lay_out
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Rows, Table, aligned

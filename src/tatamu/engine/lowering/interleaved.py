@@ -7,7 +7,8 @@ from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.packed_rows import PackedRows
 from tatamu.engine.lowering.sides import Side
-from tatamu.engine.plan import InterleavedPlan, plan_interleaved, tiles
+from tatamu.engine.planning.common import tiles
+from tatamu.engine.planning.interleaved import InterleavedPlan, plan_interleaved
 from tatamu.engine.spec import ElementType
 from tatamu.engine.tables import Rows, Table, aligned
 from tatamu.engine.taps import AxisTaps

@@ -12,8 +12,8 @@ from tatamu.engine.kernels.job import WeightLines, Word
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words
-from tatamu.engine.plan import tiles
-from tatamu.engine.plan_planar import PlanarPlan, PlanarWork, follow, may_share, plan_planar
+from tatamu.engine.planning.common import tiles
+from tatamu.engine.planning.planar import PlanarPlan, PlanarWork, follow, may_share, plan_planar
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.taps import AxisTaps

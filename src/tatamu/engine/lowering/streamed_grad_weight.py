@@ -8,8 +8,8 @@ from tatamu.engine import taps
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
-from tatamu.engine.plan import tiles
-from tatamu.engine.plan_streamed_grad_weight import StreamPlan, StreamWork, plan_streams, step_cycles
+from tatamu.engine.planning.common import tiles
+from tatamu.engine.planning.streamed_grad_weight import StreamPlan, StreamWork, plan_streams, step_cycles
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target

@@ -10,7 +10,7 @@ from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.winograd.descriptions import WEIGHT_CHANNELS, WinogradKernel
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.padded import PaddedAxis, padded_words, row_phases
-from tatamu.engine.plan_winograd import WinogradPlan, WinogradWork, plan_winograd
+from tatamu.engine.planning.winograd import WinogradPlan, WinogradWork, plan_winograd
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target

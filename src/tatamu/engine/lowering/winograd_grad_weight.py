@@ -7,8 +7,8 @@ from tatamu.engine.kernels.winograd.descriptions import WinogradGradWeightKernel
 from tatamu.engine.lowering import winograd
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.padded import PaddedAxis, padded_words, row_phases
-from tatamu.engine.plan_winograd import WinogradWork
-from tatamu.engine.plan_winograd_grad_weight import WinogradGradWeightPlan, plan_winograd_grad_weight
+from tatamu.engine.planning.winograd import WinogradWork
+from tatamu.engine.planning.winograd_grad_weight import WinogradGradWeightPlan, plan_winograd_grad_weight
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target

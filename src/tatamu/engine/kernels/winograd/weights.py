@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.ir import (
-    I64,
-    POINTER,
-    Code,
-    Index,
-    Int,
-    Pointer,
-    define,
-    scalar_bytes,
-    transpose,
-)
+from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, scalar_bytes
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
+from tatamu.engine.kernels.permutation import transpose
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
 from tatamu.engine.kernels.winograd.tiles import Filters
 

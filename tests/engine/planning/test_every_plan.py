@@ -12,7 +12,7 @@ from engine.cases import FLOATS, PASSES, Case, Operands, case
 from tatamu.engine.kernels.descriptions import DirectKernel, InterleavedKernel
 from tatamu.engine.kernels.job import Header, Word
 from tatamu.engine.lowering.common import Lowered
-from tatamu.engine.plan import tiles
+from tatamu.engine.planning.common import tiles
 from tatamu.engine.target import Target, avx2, host, neon
 from tatamu.geometry import Axis, Geometry
 

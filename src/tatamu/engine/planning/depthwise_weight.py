@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tatamu.engine.group_lanes import GroupLanes
 from tatamu.engine.kernels.descriptions import STRETCH
-from tatamu.engine.plan import waiting
-from tatamu.engine.plan_depthwise import FAR_CYCLES, PACK_CYCLES, counts
+from tatamu.engine.planning.common import waiting
+from tatamu.engine.planning.depthwise import FAR_CYCLES, PACK_CYCLES, counts
 from tatamu.engine.target import Target
 from tatamu.geometry import Axis
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tatamu.engine.plan import waiting
-from tatamu.engine.plan_winograd import (
+from tatamu.engine.planning.common import waiting
+from tatamu.engine.planning.winograd import (
     INSTRUCTIONS_A_CYCLE,
     MULTIPLY_EFFICIENCY,
     WinogradWork,

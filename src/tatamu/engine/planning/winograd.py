@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tatamu.engine.plan import waiting
+from tatamu.engine.planning.common import waiting
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tatamu.engine.group_lanes import GroupLanes
-from tatamu.engine.plan import waiting
+from tatamu.engine.planning.common import waiting
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
