@@ -36,7 +36,8 @@ def children(request: pytest.FixtureRequest) -> Iterator[dict[str, subprocess.Po
     }
     yield started
     for child in started.values():
-        child.kill()
+        with child:  # One that no test has waited for keeps its pipe open.
+            child.kill()
 
 
 @pytest.mark.parametrize("target", TARGETS)

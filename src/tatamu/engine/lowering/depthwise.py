@@ -31,7 +31,7 @@ def serves(geometry: Geometry, element: ElementType, target: Target) -> bool:
 
 def serves_grad_input(geometry: Geometry, element: ElementType, target: Target) -> bool:
     """The same of grad input: it gathers copies of pixels only where padding is zeros."""
-    return pads_zeros(geometry) and serves(geometry, element, target)
+    return geometry.padding_mode == "zeros" and serves(geometry, element, target)
 
 
 def serves_groups(
@@ -53,11 +53,6 @@ def serves_groups_gradients(
 def shares_registers(geometry: Geometry, element: ElementType, target: Target) -> bool:
     """Whether a register holds several groups."""
     return _forward_lanes(geometry, element, target).together > 1
-
-
-def pads_zeros(geometry: Geometry) -> bool:
-    """Whether there is no padding, or padding by zeros."""
-    return geometry.padding_mode == "zeros" or not any(map(any, geometry.padding))
 
 
 def _planes(geometry: Geometry, input: Operand, output: Operand) -> bool:

@@ -33,7 +33,6 @@ def lower_forward(
     """The forward pass, or None where another technique is better."""
     channels, m = geometry.in_channels, geometry.out_channels
     lanes = target.lanes(element.compute_bytes)
-    padded = any(amount for amounts in geometry.padding for amount in amounts)
     beside = source.strides[1] == 1 or channels == 1, source.strides[3] == channels
     if (
         element.parts > 1
@@ -41,7 +40,7 @@ def lower_forward(
         or channels > _MOST_CHANNELS
         or geometry.kernel_size == (1, 1)
         or -(-m // lanes) * lanes * 3 > 4 * m
-        or (padded and geometry.padding_mode != "zeros")
+        or geometry.padding_mode != "zeros"
         or not all(beside)
         or result.layout(geometry.output_size) is not Layout.INTERLEAVED
     ):

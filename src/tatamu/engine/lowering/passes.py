@@ -128,7 +128,7 @@ def lower_grad_input(
         return replace(direct.lower_grad_input(*operands, gathers=True), passed_over=(_REPEATABLE,))
     fits = fully_connected.gradient_fits(geometry, element, weight, result)
     alone = depthwise.serves_grad_input(geometry, element, target)
-    serves = depthwise.pads_zeros(geometry)
+    serves = geometry.padding_mode == "zeros"
     serves = serves and depthwise.serves_groups_gradients(geometry, element, target, grad_output, result)
     shared, whole = _grouped(geometry, element, target, serves, lambda: depthwise.lower_grad_input(*operands))
     return _first(

@@ -37,12 +37,11 @@ def lower_grad_input(
     axes = geometry.rows, geometry.columns
     channels = geometry.in_channels // geometry.groups
     layout = result.layout(geometry.input_size)
-    padded = any(amount for amounts in geometry.padding for amount in amounts)
     interleaved = layout is Layout.INTERLEAVED and result.strides[3] == channels and geometry.groups == 1
     if (
         element.parts > 1
         or any(axis.dilation > 1 and axis.kernel > 1 for axis in axes)
-        or (padded and geometry.padding_mode != "zeros")
+        or geometry.padding_mode != "zeros"
         or not (interleaved or result.strides[3] == 1)
     ):
         return None

@@ -71,10 +71,9 @@ def lower_grad_input(
     """The gradient of the input, a job for each stride phase; None where another technique is better."""
     layouts = grad_output.layout(geometry.output_size), result.layout(geometry.input_size)
     m = geometry.in_channels // geometry.groups
-    padded = any(amount for amounts in geometry.padding for amount in amounts)
     channels = geometry.out_channels // geometry.groups
     fits = _applies(geometry, element, target, m, channels, layouts)
-    if not fits or (padded and geometry.padding_mode != "zeros"):
+    if not fits or geometry.padding_mode != "zeros":
         return None
     side = Side(
         grad_output.strides,

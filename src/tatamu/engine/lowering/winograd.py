@@ -62,7 +62,7 @@ def lower_grad_input(
     """The gradient of the input, a convolution with the kernel turned; or why another way is better."""
     if obstacle := why_not(geometry, element):
         return obstacle
-    if _is_padded(geometry) and geometry.padding_mode != "zeros":
+    if geometry.padding_mode != "zeros":
         return f"{geometry.padding_mode} padding"
     o, c, h, w = weight.strides
     work = work_of(
@@ -91,12 +91,7 @@ def why_not(geometry: Geometry, element: ElementType) -> str | None:
     for axis in (geometry.rows, geometry.columns):
         if axis.stride > 1:
             return f"stride {axis.stride}"
-        if (
-            axis.dilation > 1
-            and axis.kernel > 1
-            and _is_padded(geometry)
-            and geometry.padding_mode != "zeros"
-        ):
+        if axis.dilation > 1 and axis.kernel > 1 and geometry.padding_mode != "zeros":
             return f"dilation {axis.dilation} with {geometry.padding_mode} padding"
     if element.parts > 1:
         return "complex numbers"
@@ -119,10 +114,6 @@ def work_of(geometry: Geometry, channels: int, m: int, grid: tuple[int, int]) ->
     return WinogradWork(
         geometry.batch, geometry.groups, channels, m, grid, geometry.kernel_size, dilation, inside
     )
-
-
-def _is_padded(geometry: Geometry) -> bool:
-    return any(amount for amounts in geometry.padding for amount in amounts)
 
 
 def _gradient_axis(axis: Axis) -> PaddedAxis:
