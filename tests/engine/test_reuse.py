@@ -12,7 +12,7 @@ from torch import Tensor
 
 import children
 from engine.judges import bits
-from tatamu import conv2d
+from tatamu import conv2d, launch
 from tatamu.engine import execute, reuse
 
 
@@ -99,6 +99,19 @@ def test_little_weights_are_not_kept() -> None:
     for _ in range(4):
         conv2d(x, w, None, 1, 1)
     assert reuse.kept_bytes() == 0
+
+
+def test_large_ones_are_kept_only_where_they_are_promised_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reuse, "_MOST_BESIDE", 50_000)
+    x, w = torch.randn(1, 64, 43, 47), new()[1]  # A size that no other test has prepared.
+    for _ in range(3):
+        conv2d(x, w, None, 1, 1)
+    assert reuse.kept_bytes() == 0
+    launch.freeze(w)
+    for _ in range(2):
+        conv2d(x, w, None, 1, 1)
+    assert w.nbytes < reuse.kept_bytes() < 4 * w.nbytes + 50_000
+    launch.thaw(w)
 
 
 def test_weights_with_gaps_are_computed_with_all_the_same() -> None:
@@ -194,7 +207,7 @@ def test_a_forked_child_and_its_parent_do_not_see_each_others_weights(tmp_path: 
         """
         import os
         import torch
-        from tatamu import conv2d
+        from tatamu import conv2d, launch
         from tatamu.engine import reuse
         torch.set_num_threads(2)
         x, w = torch.randn(1, 64, 40, 40), torch.randn(64, 64, 3, 3)

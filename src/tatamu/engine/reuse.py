@@ -22,6 +22,8 @@ Alive = Callable[[], bool]
 
 _WORTH_KEEPING = 64 << 10
 """Bytes from which a weight is kept packed: packing fewer takes no longer than finding out."""
+_MOST_BESIDE = 14 << 20
+"""Bytes that one weight's keeping may take beside four times the weight: a call's extra memory is bounded."""
 MOST_BYTES = 384 << 20
 """Of all that is kept but for frozen weights: enough for VGG-16, the largest of the usual networks."""
 _IDLE_SECONDS = 10.0
@@ -114,7 +116,7 @@ class ReusingCall:
         self._call = call
         self._packed_bytes = call.lowered.shared_bytes
         self._way = _ways.setdefault(packing.key, _Way(packing))
-        self._compare = _comparison(packing.weight_bytes, target)
+        self._target = target
 
     def run(
         self,
@@ -158,7 +160,8 @@ class ReusingCall:
         if not kept.copy:
             return is_frozen(weight)
         different = ctypes.c_int64(0)
-        self._compare.run(weight, kept.copy, 0, ctypes.addressof(different), most_threads)
+        compare = _comparison(self._way.weight_bytes, self._target)  # Compiled when first there is a copy.
+        compare.run(weight, kept.copy, 0, ctypes.addressof(different), most_threads)
         return not different.value
 
     def _new(self, weight: int, promised: bool) -> _Kept | None:
@@ -175,10 +178,13 @@ class ReusingCall:
 def reusing(call: Call, target: Target, *, promised: bool = False) -> ReusingCall | None:
     """The call with packed weights that are used again; None where it packs none, or few.
 
-    Few are kept too where it is ``promised`` that they stay as they are.
+    Where it is ``promised`` that they stay as they are, few are kept too, and large ones, which need no copy.
     """
     packing = call.lowered.packing
-    if packing is None or (packing.weight_bytes < _WORTH_KEEPING and not promised):
+    if packing is None:
+        return None
+    beside = call.lowered.shared_bytes - 3 * packing.weight_bytes
+    if not promised and (packing.weight_bytes < _WORTH_KEEPING or beside > _MOST_BESIDE):
         return None
     return ReusingCall(call, packing, target)
 
