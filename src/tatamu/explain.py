@@ -10,6 +10,7 @@ from torch.nn import Module
 from tatamu import freezing, launch, validate
 from tatamu.autograd import operands
 from tatamu.engine.lowering.common import Lowered
+from tatamu.fused import FusedConv2d
 from tatamu.geometry import Geometry
 from tatamu.nn import Conv2d
 
@@ -65,6 +66,8 @@ def explain(layer: Module, input: Tensor | None = None) -> str:
     lines = [f"{layer}", f"{_size(geometry.input_size)} → {_size(geometry.output_size)}, {input.dtype}"]
     for name, lowered in launch.plans(batch, weight, bias, convolution).items():
         lines += ["", f"{_PASSES[name]}: {lowered.reason}"]
+        if name == "forward" and isinstance(layer, FusedConv2d) and (fused := layer.fused()):
+            lines += [f"  in the same kernel: {', '.join(fused)}"]
         lines += [f"  passed over: {reason}" for reason in lowered.passed_over]
         lines += [f"  {_work(lowered, geometry.bytes_moved(item, has_bias and name == 'forward'))}"]
         lines += [f"  {_memory(lowered, prod(geometry.weight_size) * item)}"]
