@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tatamu.engine import taps
+from tatamu.engine.kernels import ahead
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
@@ -17,6 +18,8 @@ from tatamu.geometry import Axis, Geometry
 
 _MANY_CHANNELS = 24
 """So many channels fill the rows of register tiles tap by tap."""
+_SLICES = 8
+"""Pieces of a task's sums whose parts are added by different threads."""
 
 
 def has_few_channels(geometry: Geometry, element: ElementType, target: Target) -> bool:
@@ -67,7 +70,7 @@ def _roles(
     geometry: Geometry, source: Operand, grad_output: Operand, result: Operand, rows: int, lanes: int
 ) -> _Roles:
     """Result channels fill registers; of a pointwise layer, those of whichever operand fill them better."""
-    geometry = flattened(geometry, source, grad_output)
+    geometry = _one_line(flattened(geometry, source, grad_output), source, grad_output)
     groups = geometry.groups
     channels, m = geometry.in_channels // groups, geometry.out_channels // groups
     layouts = source.layout(geometry.input_size), grad_output.layout(geometry.output_size)
@@ -84,6 +87,18 @@ def _roles(
             roles.channels, roles.m, rows, lanes, turned=roles.layouts[1] is not Layout.INTERLEAVED
         ),
     )
+
+
+def _one_line(geometry: Geometry, *operands: Operand) -> Geometry:
+    """Images of one row each that follow one another, all channels of a pixel side by side, as one row."""
+    rows, columns = geometry.rows, geometry.columns
+    pointwise = all(
+        (axis.kernel, axis.stride, axis.before, axis.after) == (1, 1, 0, 0) for axis in (rows, columns)
+    )
+    follow = all(operand.strides[0] == columns.size * operand.strides[3] for operand in operands)
+    if not pointwise or rows.size > 1 or not follow:
+        return geometry
+    return replace(geometry, batch=1, columns=Axis(geometry.batch * columns.size, 1))
 
 
 def _lower(
@@ -122,7 +137,18 @@ def _lower(
         streams = _paired_streams(table, roles, plan, result, gathered=gathered)
     else:
         streams = _streams_in_place(table, roles, result)
-    rooms, scratch = _rooms(work, plan, streams, target.lanes(item), rows, item, gathered=gathered)
+    channels_along = (plan.stream_block, plan.m_block)
+    steps = (streams[Word.STREAM_W], roles.second.strides[3])
+    line_bytes = [
+        (channels if flag else plan.block[1] * step) * item
+        for flag, channels, step in zip(interleaved, channels_along, steps, strict=True)
+    ]
+    rooms, scratch = _rooms(
+        work, plan, streams, target.lanes(item), rows, item, gathered=gathered, line_bytes=line_bytes
+    )
+    direct = roles.target_m == 1 and roles.m % target.lanes(item) == 0 and plan.parts == 1
+    direct = direct and work.taps == 1 and not paired
+    slices = 1 if plan.parts == 1 else max(1, min(_SLICES, plan.stream_block // rows))
     blocks = [-(-size // block) for size, block in zip(grid, plan.block, strict=True)]
     m_blocks = -(-roles.m // plan.m_block)
     tasks = geometry.groups * -(-work.streams // plan.stream_block) * m_blocks
@@ -136,7 +162,11 @@ def _lower(
         **rooms,
         Word.TARGET_G: result.strides[0] * (roles.channels if roles.swapped else roles.m),
         Word.TARGET_N: roles.target_m,
-        Word.TASKS: tasks,
+        Word.TARGET_C: roles.target_c,
+        Word.DIRECT: int(direct),
+        Word.AHEAD: int(gathered or not paired),
+        Word.SLICES: slices,
+        Word.TASKS: tasks * slices,
         Word.SWAPPED: int(roles.swapped),
         Word.PARTS: plan.parts,
         Word.SUMS: sums,
@@ -166,8 +196,8 @@ def _lower(
     operations = geometry.macs
     table.set_header(
         JOBS=1,
-        TASKS=tasks,
-        GRAIN=grain(tasks, operations),
+        TASKS=tasks * slices,
+        GRAIN=grain(tasks * slices, operations) if plan.parts == 1 else 1,
         SHARED=shared,
         SCRATCH=scratch,
         PACK_TASKS=tasks * plan.parts if plan.parts > 1 else 0,
@@ -258,8 +288,12 @@ def _rooms(
     item: int,
     *,
     gathered: bool,
+    line_bytes: list[int],
 ) -> tuple[dict[Word, int], int]:
-    """How the parts of a thread's scratch lie; its size in bytes."""
+    """How the parts of a thread's scratch lie; its size in bytes.
+
+    ``line_bytes`` lie side by side of a line of a block, of each operand that is fetched ahead.
+    """
     width = plan.vectors * lanes
     lines = plan.images * plan.block[0]
     pixels = lines * plan.block[1]
@@ -268,12 +302,14 @@ def _rooms(
     # The last block of a panel may be overrun by a register of pixels.
     panel_pitch = (pixels + lanes) * width
     stream_pitch = pixels * rows if plan.packs_streams else 0
+    columns_ahead = lines * sum(bytes_ // ahead.LINE_BYTES + 2 for bytes_ in line_bytes)
     sizes = {
         Word.ROWS_AT: 16 * lines,
         Word.FLAGS_AT: 8 * (stream_block + rows),
         Word.ADDRESSES_AT: stream_block // rows * stream_pitch * item,
         Word.PANEL_AT: 0 if plan.in_place else panels * panel_pitch * item,
         Word.SLAB_AT: plan.images * streams[Word.STREAM_N] * item if gathered else 0,
+        Word.AHEAD_AT: 8 * (ahead.HEAD_WORDS + ahead.ENTRY_WORDS * (columns_ahead + 1)),
         Word.TILES_AT: work.taps * panels * width * stream_block * item,
     }
     words = {Word.PANEL_PITCH: panel_pitch, Word.STREAM_PITCH: stream_pitch}
