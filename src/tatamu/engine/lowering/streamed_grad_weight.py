@@ -18,6 +18,8 @@ from tatamu.geometry import Axis, Geometry
 
 _MANY_CHANNELS = 24
 """So many channels fill the rows of register tiles tap by tap."""
+_TURNED = 1.05
+"""What sums cost, relative to all others, that must be turned before they are written."""
 _SLICES = 8
 """Pieces of a task's sums whose parts are added by different threads."""
 
@@ -57,7 +59,7 @@ def lower_grad_weight(
         return None
     rows, vectors = max(tiles(target)), tiles(target)[max(tiles(target))]
     lanes = target.lanes(element.compute_bytes)
-    roles = _roles(geometry, source, grad_output, result, rows, lanes)
+    roles = _roles(geometry, source, grad_output, result, (rows, vectors), lanes)
     if Layout.STRIDED in roles.layouts or roles.m * 2 <= lanes:
         return None
     paired = roles.channels < _MANY_CHANNELS and roles.channels % rows != 0
@@ -67,7 +69,12 @@ def lower_grad_weight(
 
 
 def _roles(
-    geometry: Geometry, source: Operand, grad_output: Operand, result: Operand, rows: int, lanes: int
+    geometry: Geometry,
+    source: Operand,
+    grad_output: Operand,
+    result: Operand,
+    tile: tuple[int, int],
+    lanes: int,
 ) -> _Roles:
     """Result channels fill registers; of a pointwise layer, those of whichever operand fill them better."""
     geometry = _one_line(flattened(geometry, source, grad_output), source, grad_output)
@@ -81,12 +88,14 @@ def _roles(
         return plain
     turned = replace(geometry, in_channels=geometry.out_channels, out_channels=geometry.in_channels)
     swapped = _Roles(turned, grad_output, source, m, channels, (layouts[1], layouts[0]), True, c, n)
-    return min(
-        (plain, swapped),
-        key=lambda roles: step_cycles(
-            roles.channels, roles.m, rows, lanes, turned=roles.layouts[1] is not Layout.INTERLEAVED
-        ),
-    )
+
+    def cycles(roles: _Roles) -> float:
+        turned = roles.layouts[1] is not Layout.INTERLEAVED
+        step = step_cycles(roles.channels, roles.m, tile, lanes, turned=turned)
+        # Sums that are registers of the result need no turning.
+        return step if roles.target_m == 1 and roles.m % lanes == 0 else step * _TURNED
+
+    return min((plain, swapped), key=cycles)
 
 
 def _one_line(geometry: Geometry, *operands: Operand) -> Geometry:
