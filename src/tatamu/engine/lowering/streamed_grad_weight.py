@@ -225,12 +225,14 @@ def _streams_in_place(table: Table, roles: _Roles, result: Operand) -> dict[Word
         for j, dj in across.taps:
             entries += [di * step_h + dj * step_w, *down.inside(di), *across.inside(dj)]
             places.append(i * result_h + j * result_w)
+    together = roles.target_c == len(places) and places == list(range(len(places)))
     return {
         Word.ROW_TAP_TABLE: table.append(entries),
         Word.WEIGHT_TAP_TABLE: table.append(places),
         Word.STREAM_TABLE: table.append([channel * step_c for channel in range(roles.channels)]),
         Word.PLACE_TABLE: table.append([channel * roles.target_c for channel in range(roles.channels)]),
-        Word.WEIGHT_CONTIGUOUS: int(roles.target_c == 1),
+        Word.WEIGHT_CONTIGUOUS: int(together or roles.target_c == 1),
+        Word.WEIGHT_RUN: len(places) if together else 1,
         Word.STREAM_N: step_n,
         Word.STREAM_H: step_h * geometry.rows.stride,
         Word.STREAM_W: step_w * geometry.columns.stride,
@@ -277,6 +279,7 @@ def _paired_streams(
         Word.STREAM_TABLE: table.append(streams),
         Word.PLACE_TABLE: table.append(in_order),
         Word.WEIGHT_CONTIGUOUS: int(in_order == list(range(len(in_order)))),
+        Word.WEIGHT_RUN: 1,
         Word.STREAM_N: n,
         Word.STREAM_H: h * down.stride,
         Word.STREAM_W: w * across.stride,
