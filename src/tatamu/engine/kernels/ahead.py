@@ -1,4 +1,4 @@
-"""What will be read soon is fetched while something else is computed: a line of the cache a step."""
+"""What will be read soon is fetched while something else is computed: some lines of the cache a step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ LINE_BYTES = 64
 ENTRY_WORDS = 3
 HEAD_WORDS = 1
 _NEVER = 1 << 62
+_LINES_A_STEP = 2
+"""Of a register tile; four tiles of a pixel that is 96 and 16 channels wide must fetch seven lines."""
 
 
 class AheadList:
@@ -49,7 +51,11 @@ class Ahead:
         self._read()
 
     def step(self) -> None:
-        """Fetch a line."""
+        """Fetch what a step of a register tile has time for."""
+        for _ in range(_LINES_A_STEP):
+            self._fetch()
+
+    def _fetch(self) -> None:
         code, place = self.code, self._place.now
         code.prefetch(Pointer(code, code.builder.inttoptr(place.value, self.words.raw.type), I64))
         self._place.become(place + self._pitch.now)

@@ -144,7 +144,7 @@ def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numb
     source = source + at.group * job[Word.SOURCE_G]
     second = second + (at.group * job[Word.SECOND_G] + at.m0 * job[Word.SECOND_C])
     results = code.pointer(4, numbers.computed) + (
-        at.group * job[Word.TARGET_G] + at.row0 * job[Word.TARGET_C] + at.m0
+        at.group * job[Word.TARGET_G] + at.row0 * job[Word.TARGET_C] + at.m0 * job[Word.TARGET_N]
     )
     tiles, part = code.pointer(6, numbers.computed), code.argument(8)
     panel, slab, packed = (
@@ -161,7 +161,7 @@ def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numb
     with code.loop(begin, end) as number:
         block = _Block.of(job, number)
         pixels = block.rows * block.columns
-        _list_ahead(kernel, code, numbers, job, ahead, source, second, at, number + 1, end)
+        _list_ahead(kernel, code, numbers, job, ahead, (source, second, results), at, number + 1, end)
         first, last = (code.select(number.equals(edge), 1, 0) for edge in (begin, end - 1))
         finished_rows = code.select(code.both(last.equals(1), job[Word.DIRECT].equals(1)), at.rows, 0)
         with code.when(code.builder.not_(in_place)), code.loop(0, block.images) as image:
@@ -244,22 +244,22 @@ def _list_ahead(
     numbers: Numbers,
     job: Job,
     words: Pointer,
-    source: Pointer,
-    second: Pointer,
+    operands: tuple[Pointer, Pointer, Pointer],
     at: Place,
     number: Int,
     end: Int,
 ) -> None:
-    """List what the block of a number is to read, if there is one."""
+    """List what the block of a number is to read, or after the last where results are written."""
     listed = AheadList(code, words)
+    source, second, results = operands
     item = numbers.element.compute_bytes
     source = source.moved_bytes(job.table.read_index(job[Word.STREAM_TABLE] + at.row0) * item)
-    operands = [(second, "SECOND", at.m, kernel.second_interleaved)]
+    read = [(second, "SECOND", at.m, kernel.second_interleaved)]
     if not kernel.gathered:
-        operands.append((source, "STREAM", at.rows, kernel.source_interleaved))
+        read.append((source, "STREAM", at.rows, kernel.source_interleaved))
     with code.when(code.both(number < end, job[Word.AHEAD].equals(1))):
         block = _Block.of(job, number)
-        for operand, role, channels, interleaved in operands:
+        for operand, role, channels, interleaved in read:
             steps = [job[Word[f"{role}_{axis}"]] for axis in "NHW"]
             with code.loop(0, block.images) as n, code.loop(0, block.rows) as y:
                 place = operand + ((block.image0 + n) * steps[0] + (block.row0 + y) * steps[1])
@@ -269,6 +269,14 @@ def _list_ahead(
                 else:
                     plane = job[Word.SECOND_C] if role == "SECOND" else job[Word.SOURCE_C]
                     listed.rectangle(place, block.columns * steps[2] * item, channels, plane * item)
+    direct, taps = job[Word.DIRECT].equals(1), job[Word.ROW_TAPS]
+    dense = code.both(job[Word.WEIGHT_CONTIGUOUS].equals(1), job[Word.WEIGHT_RUN].equals(taps))
+    whole = code.both(job[Word.PARTS].equals(1), code.builder.or_(direct, dense))
+    with code.when(code.both(number.equals(end), whole)):
+        run = code.select(direct, at.m, at.rows * taps) * item
+        rows = code.select(direct, at.rows, at.m)
+        pitch = code.select(direct, job[Word.TARGET_C], job[Word.TARGET_N])
+        listed.rectangle(results, run, rows, pitch * item)
     listed.close()
 
 

@@ -10,7 +10,12 @@ from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
 from tatamu.engine.planning.common import tiles
-from tatamu.engine.planning.streamed_grad_weight import StreamPlan, StreamWork, plan_streams, step_cycles
+from tatamu.engine.planning.streamed_grad_weight import (
+    StreamPlan,
+    StreamWork,
+    plan_streams,
+    step_cycles,
+)
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target
@@ -57,15 +62,16 @@ def lower_grad_weight(
     """The gradient of the weight, or None where another technique is better."""
     if element.parts != 1 or element.bits != element.compute_bits or geometry.padding_mode != "zeros":
         return None
-    rows, vectors = max(tiles(target)), tiles(target)[max(tiles(target))]
+    rows = max(tiles(target))
+    widest = rows, tiles(target)[rows]
     lanes = target.lanes(element.compute_bytes)
-    roles = _roles(geometry, source, grad_output, result, (rows, vectors), lanes)
+    roles = _roles(geometry, source, grad_output, result, widest, lanes)
     if Layout.STRIDED in roles.layouts or roles.m * 2 <= lanes:
         return None
     paired = roles.channels < _MANY_CHANNELS and roles.channels % rows != 0
     if paired and roles.channels * geometry.kernel_size[0] * geometry.kernel_size[1] < rows:
         return None
-    return _lower(roles, element, target, result, rows, vectors, paired=paired)
+    return _lower(roles, element, target, result, *widest, paired=paired)
 
 
 def _roles(
@@ -152,6 +158,7 @@ def _lower(
         (channels if flag else plan.block[1] * step) * item
         for flag, channels, step in zip(interleaved, channels_along, steps, strict=True)
     ]
+    line_bytes += [plan.stream_block * work.taps * item, plan.m_block * item]
     rooms, scratch = _rooms(
         work, plan, streams, target.lanes(item), rows, item, gathered=gathered, line_bytes=line_bytes
     )
@@ -304,7 +311,7 @@ def _rooms(
 ) -> tuple[dict[Word, int], int]:
     """How the parts of a thread's scratch lie; its size in bytes.
 
-    ``line_bytes`` lie side by side of a line of a block, of each operand that is fetched ahead.
+    ``line_bytes`` lie side by side of a line of a block, of each operand and result that is fetched ahead.
     """
     width = plan.vectors * lanes
     lines = plan.images * plan.block[0]
