@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from tatamu.engine.kernels.ahead import AheadList
+from tatamu.engine.kernels.block import Block
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, IndexVariable, Int, Pointer, Variable, define
@@ -100,31 +101,11 @@ class Place:
         )
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Some pixels: a rectangle of each of some images."""
-
-    image0: Int
-    images: Int
-    row0: Int
-    rows: Int
-    column0: Int
-    columns: Int
-
-    @staticmethod
-    def of(job: Job, number: Int) -> _Block:
-        down = (job[Word.GRID_H] + job[Word.BLOCK_H] - 1) // job[Word.BLOCK_H]
-        column0 = (number % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
-        number = number // job[Word.COLUMN_BLOCKS]
-        row0, image0 = (number % down) * job[Word.BLOCK_H], (number // down) * job[Word.IMAGES_A_TASK]
-        return _Block(
-            image0,
-            (job[Word.IMAGES] - image0).minimum(job[Word.IMAGES_A_TASK]),
-            row0,
-            (job[Word.GRID_H] - row0).minimum(job[Word.BLOCK_H]),
-            column0,
-            (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W]),
-        )
+def _block(job: Job, number: Int) -> Block:
+    """Some pixels: blocks count through images, rows and columns."""
+    grid = job[Word.GRID_H], job[Word.GRID_W]
+    of_images = (grid[0] + job[Word.BLOCK_H] - 1) // job[Word.BLOCK_H] * job[Word.COLUMN_BLOCKS]
+    return Block.of(job, number // of_images * job[Word.IMAGES_A_TASK], number % of_images, grid)
 
 
 def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
@@ -159,7 +140,7 @@ def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numb
     begin = part * job[Word.BLOCKS] // job[Word.PARTS]
     end = (part + 1) * job[Word.BLOCKS] // job[Word.PARTS]
     with code.loop(begin, end) as number:
-        block = _Block.of(job, number)
+        block = _block(job, number)
         pixels = block.rows * block.columns
         _list_ahead(kernel, code, numbers, job, ahead, (source, second, results), at, number + 1, end)
         first, last = (code.select(number.equals(edge), 1, 0) for edge in (begin, end - 1))
@@ -258,7 +239,7 @@ def _list_ahead(
     if not kernel.gathered:
         read.append((source, "STREAM", at.rows, kernel.source_interleaved))
     with code.when(code.both(number < end, job[Word.AHEAD].equals(1))):
-        block = _Block.of(job, number)
+        block = _block(job, number)
         for operand, role, channels, interleaved in read:
             steps = [job[Word[f"{role}_{axis}"]] for axis in "NHW"]
             with code.loop(0, block.images) as n, code.loop(0, block.rows) as y:
@@ -281,7 +262,7 @@ def _list_ahead(
 
 
 def _gather_block(
-    code: Code, job: Job, gather: ir.Function, slab: Pointer, source: Pointer, block: _Block
+    code: Code, job: Job, gather: ir.Function, slab: Pointer, source: Pointer, block: Block
 ) -> None:
     """What a block needs of the source, with its padding."""
     row = block.row0 * job[Word.STRIDE_H] - job[Word.ROW_BEFORE]
@@ -306,7 +287,7 @@ def _list_lines(
     numbers: Numbers,
     job: Job,
     lines: Pointer,
-    block: _Block,
+    block: Block,
     tap: Int,
     width: int,
 ) -> tuple[IndexVariable, IndexVariable]:
