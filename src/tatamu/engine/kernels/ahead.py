@@ -30,6 +30,11 @@ class AheadList:
         with self.code.loop(first, begin + row_bytes, LINE_BYTES) as line:
             self._entry(line, rows, pitch)
 
+    def run(self, place: Pointer, size: Int) -> None:
+        """All lines of some bytes that lie side by side."""
+        begin = Int(self.code, self.code.builder.ptrtoint(place.raw, I64))
+        self._entry(begin, (size + (LINE_BYTES - 1)) // LINE_BYTES, self.code.index(LINE_BYTES))
+
     def close(self) -> None:
         """There is no more: the list itself is fetched from then on."""
         place = Int(self.code, self.code.builder.ptrtoint(self.words.raw, I64))
@@ -50,9 +55,9 @@ class Ahead:
         self._place, self._left, self._pitch = (code.variable(0) for _ in range(ENTRY_WORDS))
         self._read()
 
-    def step(self) -> None:
+    def step(self, lines: int = _LINES_A_STEP) -> None:
         """Fetch what a step of a register tile has time for."""
-        for _ in range(_LINES_A_STEP):
+        for _ in range(lines):
             self._fetch()
 
     def _fetch(self) -> None:
