@@ -18,6 +18,8 @@ PIXEL = Axis(9, 1)
 LAYERS = {
     "pointwise": Geometry(2, 40, 50, 1, PIXEL, PIXEL),
     "pointwise, turned round": Geometry(2, 96, 40, 1, PIXEL, PIXEL),
+    "pointwise, finished in registers": Geometry(1, 160, 612, 1, PIXEL, PIXEL),
+    "pointwise, in several blocks": Geometry(3, 240, 1100, 1, PIXEL, PIXEL),
     "strided pointwise": Geometry(2, 33, 30, 1, Axis(9, 1, 2), Axis(11, 1, 2)),
     "strided pointwise as large as its image": Geometry(
         1, 33, 30, 1, Axis(3, 1, 2, 1, 0, 3), Axis(3, 1, 2, 1, 0, 3)
@@ -51,6 +53,21 @@ def test_results_are_right(geometry: Geometry, dtype: torch.dtype, target: Targe
                 )
                 assert torch.equal(bits(one), bits(two))
                 assert_right({"grad_weight": one}, it, with_reference=False)
+
+
+def test_sums_leave_registers_for_the_result_where_its_channels_fill_them() -> None:
+    for name, expected in (("pointwise, finished in registers", 1), ("pointwise", 0)):
+        it = Case(LAYERS[name]).operands(torch.float32)
+        lowered = lower("grad_weight", it, new_result("grad_weight", it, channels_last=False), host())
+        assert lowered.table[Header.FIRST_JOB + Word.DIRECT] == expected
+
+
+def test_images_are_one_row_where_all_channels_of_a_pixel_lie_side_by_side() -> None:
+    for arrangement, expected in (("channels_last", 1), ("contiguous", 3)):
+        lie = Arrangement(arrangement)
+        it = Case(LAYERS["pointwise, in several blocks"], (lie, lie, lie)).operands(torch.float32)
+        lowered = lower("grad_weight", it, new_result("grad_weight", it, channels_last=False), host())
+        assert lowered.table[Header.FIRST_JOB + Word.IMAGES] == expected
 
 
 def test_pixels_are_summed_in_parts_where_outputs_are_few() -> None:

@@ -204,7 +204,8 @@ class DepthwiseWeightKernel:
     The register tile is ``rows`` by ``taps`` of the weight's taps, the first of each pair; the second is what
     is left over at the end of an axis. Where several channels of grad output meet one of the input, the tile
     is of ``channels`` of them, likewise; (0, 0) where they meet one by one. ``side_by_side`` taps read pixels
-    that follow one another. ``interleaved`` are input and grad output.
+    that follow one another. ``interleaved`` are input and grad output; ``in_place`` both are read where they
+    lie, the input by the addresses of its pixels.
     """
 
     element: ElementType
@@ -213,10 +214,11 @@ class DepthwiseWeightKernel:
     channels: tuple[int, int]
     side_by_side: bool
     interleaved: tuple[bool, bool]
+    in_place: bool
 
     def name(self, target: Target) -> str:
         """Dtype, technique, tile, layouts, target."""
-        layouts = "".join("i" if flag else "p" for flag in self.interleaved)
+        layouts = "".join("i" if flag else "p" for flag in self.interleaved) + "n" * self.in_place
         grouped = any(self.channels)
         axes = (self.channels, self.rows, self.taps) if grouped else (self.rows, self.taps)
         tile = "x".join(f"{most}r{rest}" for most, rest in axes)

@@ -279,6 +279,13 @@ class Word(IntEnum):
     BLOCKS_A_PART = auto()
     SUMS = auto()
     """Elements of all tiles of a task."""
+    SLICES = auto()
+    """Tasks that add the parts of one task's sums."""
+    DIRECT = auto()
+    """1 where finished sums are written from registers."""
+    AHEAD = auto()
+    """1 where what the next block reads is fetched beforehand, by the list at AHEAD_AT."""
+    AHEAD_AT = auto()
     PANEL_PITCH = auto()
     """Elements from one panel to the next."""
     PANEL_BASE = auto()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.ahead import Ahead
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.numbers import Numbers
@@ -45,15 +46,19 @@ class Sums:
             for of_row, column in zip(held, columns, strict=True):
                 of_row.set(self.numbers.multiply_add(code, splat, column, of_row.get()))
 
-    def flush(self, tile: Pointer, first: ir.Value) -> None:
+    def flush(self, tile: Pointer, first: ir.Value, rows: Sequence[Pointer] | None = None) -> None:
         """Add the sums to the tile, or begin it with them where ``first`` holds.
 
         Sums of sums: the rounding error grows with the root of a stretch, not of the whole reduction.
+        ``rows`` is where each row of what comes out is written, if not to the tile.
         """
         code, lanes = self.code, self.numbers.lanes
-        for held, place in zip(self._all(), self._places(), strict=True):
-            before = code.builder.select(first, code.zero(self.numbers.vector), tile.load(place, lanes))
-            tile.store(code.add(before, held.get()), place)
+        for r, of_row in enumerate(self._held):
+            for v, held in enumerate(of_row):
+                place = self._step * v + r * self.width
+                before = code.builder.select(first, code.zero(self.numbers.vector), tile.load(place, lanes))
+                to, at = (tile, place) if rows is None else (rows[r], self._step * v)
+                to.store(code.add(before, held.get()), at)
 
     def add_tile(self, tile: Pointer, first: ir.Value) -> None:
         """Add what the tile holds to the sums, unless they are the ``first``."""
@@ -166,28 +171,40 @@ def define_streams_microkernel(
 def define_lines_microkernel(
     module: ir.Module, numbers: Numbers, rows: int, vectors: int, width: int
 ) -> ir.Function:
-    """``tile[r][x] += sum over lines and k of source[streams[r] + line.a + k] * second[line.b + k][x]``.
+    """``tile[r][x] (+)= sum over lines and k of source[streams[r] + line.a + k] * second[line.b + k][x]``.
 
-    Arguments: source, streams (bytes, one per row), second operand, lines (pairs of byte offsets), number of
-    lines, pixels of a line, bytes from one pixel to the next in the source and in the second operand, tile.
+    Arguments: source, streams (bytes, one per row), second operand, lines (pairs of byte offsets), tile, what
+    is read next (`AheadList`), results; number of lines, pixels of a line, bytes from one pixel to the next
+    in the source and in the second operand, 1 if the tile starts from zero, elements from a row of results
+    to the next, rows that are finished: they are written to the results, others to the tile.
     """
-    code = define(module, f"accumulate_{rows}x{vectors}", [POINTER] * 4 + [I64] * 4 + [POINTER])
+    code = define(module, f"accumulate_{rows}x{vectors}", [POINTER] * 7 + [I64] * 7)
     source, streams = code.pointer(0, numbers.computed), code.pointer(1, I64)
     second, lines = code.pointer(2, numbers.computed), code.pointer(3, I64)
-    count, pixels, step, second_step = (code.argument(n) for n in range(4, 8))
-    sums = Sums(code, numbers, rows, vectors, width)
+    tile, results = code.pointer(4, numbers.computed), code.pointer(6, numbers.computed)
+    count, pixels, step, second_step, first, result_step, finished_rows = (
+        code.argument(n) for n in range(7, 14)
+    )
+    sums, ahead = Sums(code, numbers, rows, vectors, width), Ahead(code, code.pointer(5, I64))
     with code.loop(0, count) as line:
         begin = source.moved_bytes(lines.read_index(line * 2))
         scalars = [begin.moved_bytes(streams.read_index(r)) for r in range(rows)]
         beside = second.moved_bytes(lines.read_index(line * 2 + 1))
         moved, beside_moved = code.variable(0), code.variable(0)
         with code.loop(0, pixels):
+            # First, for its branch not to lie between loads and products: all would be held in registers.
+            ahead.step()
             at = moved.now
             sums.add_products([scalar.moved_bytes(at) for scalar in scalars],
                               beside.moved_bytes(beside_moved.now))  # fmt: skip
             moved.become(at + step)
             beside_moved.become(beside_moved.now + second_step)
-    sums.flush(code.pointer(8, numbers.computed), I1(0))
+    ahead.leave()
+    to = []
+    for r in range(rows):
+        here = code.builder.select(finished_rows > r, (results + result_step * r).raw, (tile + r * width).raw)
+        to.append(Pointer(code, here, numbers.computed))
+    sums.flush(tile, first.equals(1), to)
     code.done()
     return code.function
 

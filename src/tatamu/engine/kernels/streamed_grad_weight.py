@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.ahead import AheadList
+from tatamu.engine.kernels.block import Block
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, IndexVariable, Int, Pointer, Variable, define
@@ -28,34 +30,46 @@ def build(kernel: StreamedGradWeightKernel, target: Target) -> ir.Module:
     accumulate = _define_accumulate(kernel, module, numbers)
     store = define_store_sums(module, numbers, kernel.rows, kernel.vectors * numbers.lanes)
 
+    width, rows = kernel.vectors * numbers.lanes, kernel.rows
+
     def pack(
         code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
     ) -> None:
         """One part of the pixels of a task, where they are summed in parts."""
         tiles = shared.of(numbers.computed) + task * job[Word.SUMS]
         part = task % job[Word.PARTS]
-        code.call(accumulate, job.table, job.words, arguments.source, arguments.second, scratch, tiles,
-                  task // job[Word.PARTS], part)  # fmt: skip
+        code.call(accumulate, job.table, job.words, arguments.source, arguments.second, arguments.target,
+                  scratch, tiles, task // job[Word.PARTS], part)  # fmt: skip
 
     def main(
         code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
     ) -> None:
         tiles = scratch.moved_bytes(job[Word.TILES_AT]).of(numbers.computed)
+        slices = job[Word.SLICES]
+        number, piece = task // slices, task % slices
+        at = Place.of(job, number)
+        row_tiles = (at.rows + (rows - 1)) // rows
+        begin, end = (row_tiles * piece // slices, row_tiles * (piece + 1) // slices)
         with code.either(job[Word.PARTS].equals(1)) as (whole, parts):
             with whole:
-                code.call(accumulate, job.table, job.words, arguments.source, arguments.second, scratch,
-                          tiles, task, code.index(0))  # fmt: skip
+                code.call(accumulate, job.table, job.words, arguments.source, arguments.second,
+                          arguments.target, scratch, tiles, number, code.index(0))  # fmt: skip
             with parts:
-                size, lanes = job[Word.SUMS], numbers.lanes
-                summed = shared.of(numbers.computed) + task * job[Word.PARTS] * size
-                with code.loop(0, size, lanes) as x:
-                    total = Variable(code, summed.load(x, lanes))
+                size, tile = job[Word.SUMS], rows * width
+                columns = job[Word.ROW_TAPS] * ((at.m + (width - 1)) // width)
+                summed = shared.of(numbers.computed) + (number * job[Word.PARTS] * size + begin * tile)
+                run = (end - begin) * tile
+                with code.loop(0, columns) as column, code.loop(0, run, numbers.lanes) as x:
+                    place = summed + (column * row_tiles * tile + x)
+                    total = Variable(code, place.load(0, numbers.lanes))
                     with code.loop(1, job[Word.PARTS]) as part:
-                        total.set(code.add(total.get(), summed.load(part * size + x, lanes)))
-                    tiles.store(total.get(), x)
-        at = Place.of(job, task)
-        result = arguments.target.of(numbers.stored) + at.group * job[Word.TARGET_G]
-        code.call(store, job.table, job.words, tiles, result, at.row0, at.rows, at.m0, at.m)
+                        total.set(code.add(total.get(), place.load(part * size, numbers.lanes)))
+                    tiles.store(total.get(), column * run + x)
+        with code.when(job[Word.DIRECT].equals(0)):
+            result = arguments.target.of(numbers.stored) + at.group * job[Word.TARGET_G]
+            row0 = at.row0 + begin * rows
+            present = (at.row0 + at.rows - row0).minimum((end - begin) * rows)
+            code.call(store, job.table, job.words, tiles, result, row0, present, at.m0, at.m)
 
     define_entry(module, kernel.name(target), main, pack)
     return module
@@ -87,50 +101,33 @@ class Place:
         )
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Some pixels: a rectangle of each of some images."""
-
-    image0: Int
-    images: Int
-    row0: Int
-    rows: Int
-    column0: Int
-    columns: Int
-
-    @staticmethod
-    def of(job: Job, number: Int) -> _Block:
-        down = (job[Word.GRID_H] + job[Word.BLOCK_H] - 1) // job[Word.BLOCK_H]
-        column0 = (number % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
-        number = number // job[Word.COLUMN_BLOCKS]
-        row0, image0 = (number % down) * job[Word.BLOCK_H], (number // down) * job[Word.IMAGES_A_TASK]
-        return _Block(
-            image0,
-            (job[Word.IMAGES] - image0).minimum(job[Word.IMAGES_A_TASK]),
-            row0,
-            (job[Word.GRID_H] - row0).minimum(job[Word.BLOCK_H]),
-            column0,
-            (job[Word.GRID_W] - column0).minimum(job[Word.BLOCK_W]),
-        )
+def _block(job: Job, number: Int) -> Block:
+    """Some pixels: blocks count through images, rows and columns."""
+    grid = job[Word.GRID_H], job[Word.GRID_W]
+    of_images = (grid[0] + job[Word.BLOCK_H] - 1) // job[Word.BLOCK_H] * job[Word.COLUMN_BLOCKS]
+    return Block.of(job, number // of_images * job[Word.IMAGES_A_TASK], number % of_images, grid)
 
 
 def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
     """Sum a part of the pixels into the tiles of a task: ``tiles[tap][m tile][row tile][row][x]``.
 
-    Arguments: table, job, source, second operand, scratch, tiles, task, part.
+    Arguments: table, job, source, second operand, target, scratch, tiles, task, part.
     """
     width, rows = kernel.vectors * numbers.lanes, kernel.rows
     multiply = _define_multiply(kernel, module, numbers)
     pack = define_pack_panels(module, numbers, width, kernel.second_interleaved)
     pack_streams = define_pack_streams(module, numbers, rows)
     gather = define_gather(module, numbers, kernel.source_interleaved) if kernel.gathered else None
-    code = define(module, "accumulate", [POINTER] * 6 + [I64] * 2)
+    code = define(module, "accumulate", [POINTER] * 7 + [I64] * 2)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    at, scratch = Place.of(job, code.argument(6)), code.pointer(4, I64)
+    at, scratch = Place.of(job, code.argument(7)), code.pointer(5, I64)
     source, second = _operands(code, numbers, job)
     source = source + at.group * job[Word.SOURCE_G]
     second = second + (at.group * job[Word.SECOND_G] + at.m0 * job[Word.SECOND_C])
-    tiles, part = code.pointer(5, numbers.computed), code.argument(7)
+    results = code.pointer(4, numbers.computed) + (
+        at.group * job[Word.TARGET_G] + at.row0 * job[Word.TARGET_C] + at.m0 * job[Word.TARGET_N]
+    )
+    tiles, part = code.pointer(6, numbers.computed), code.argument(8)
     panel, slab, packed = (
         scratch.moved_bytes(job[word]).of(numbers.computed)
         for word in (Word.PANEL_AT, Word.SLAB_AT, Word.ADDRESSES_AT)
@@ -138,13 +135,16 @@ def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numb
     lines, streams = scratch.moved_bytes(job[Word.ROWS_AT]), scratch.moved_bytes(job[Word.FLAGS_AT])
     row_tiles = (at.rows + (rows - 1)) // rows
     _list_streams(code, numbers, job, streams, at, row_tiles, rows)
-    code.fill_zero(tiles, job[Word.SUMS])
+    ahead = scratch.moved_bytes(job[Word.AHEAD_AT])
     in_place, pitch = job[Word.IN_PLACE].equals(1), job[Word.STREAM_PITCH]
     begin = part * job[Word.BLOCKS] // job[Word.PARTS]
     end = (part + 1) * job[Word.BLOCKS] // job[Word.PARTS]
     with code.loop(begin, end) as number:
-        block = _Block.of(job, number)
+        block = _block(job, number)
         pixels = block.rows * block.columns
+        _list_ahead(kernel, code, numbers, job, ahead, (source, second, results), at, number + 1, end)
+        first, last = (code.select(number.equals(edge), 1, 0) for edge in (begin, end - 1))
+        finished_rows = code.select(code.both(last.equals(1), job[Word.DIRECT].equals(1)), at.rows, 0)
         with code.when(code.builder.not_(in_place)), code.loop(0, block.images) as image:
             found = second + (block.image0 + image) * job[Word.SECOND_N]
             found = found + (block.row0 * job[Word.SECOND_H] + block.column0 * job[Word.SECOND_W])
@@ -163,8 +163,8 @@ def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numb
             of_tap = tiles + tap * ((at.m + (width - 1)) // width * row_tiles * (rows * width))
             base = Pointer(code, code.builder.select(in_place, second.raw, panel.raw), numbers.computed)
             read = Pointer(code, code.builder.select(pitch > 0, packed.raw, read.raw), numbers.computed)
-            code.call(multiply, job.words, read, streams, base, lines, count.now, columns.now, row_tiles,
-                      at.m, of_tap)  # fmt: skip
+            code.call(multiply, job.words, read, streams, base, lines, of_tap, ahead, results, count.now,
+                      columns.now, row_tiles, at.m, first, finished_rows)  # fmt: skip
     code.done()
     return code.function
 
@@ -172,18 +172,20 @@ def _define_accumulate(kernel: StreamedGradWeightKernel, module: ir.Module, numb
 def _define_multiply(kernel: StreamedGradWeightKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
     """All register tiles of a tap, for one block of pixels.
 
-    Arguments: job, streams' operand, streams, second operand, lines, number of lines, pixels of a line, tiles
-    of streams, channels of the second operand, tiles.
+    Arguments: job, streams' operand, streams, second operand, lines, tiles, what is read next, results;
+    number of lines, pixels of a line, tiles of streams, channels of the second operand, 1 if the tiles start
+    from zero, streams whose sums are results.
     """
     width, item, rows = kernel.vectors * numbers.lanes, numbers.element.compute_bytes, kernel.rows
     microkernels = [
         define_lines_microkernel(module, numbers, rows, v, width) for v in range(1, kernel.vectors + 1)
     ]
-    code = define(module, "multiply", [POINTER] * 5 + [I64] * 4 + [POINTER])
+    code = define(module, "multiply", [POINTER] * 8 + [I64] * 6)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     source, second = code.pointer(1, numbers.computed), code.pointer(3, numbers.computed)
-    streams, lines, tiles = code.pointer(2, I64), code.pointer(4, I64), code.pointer(9, numbers.computed)
-    count, columns, row_tiles, channels = (code.argument(n) for n in range(5, 9))
+    streams, lines, tiles = code.pointer(2, I64), code.pointer(4, I64), code.pointer(5, numbers.computed)
+    ahead, results = code.pointer(6, I64), code.pointer(7, numbers.computed)
+    count, columns, row_tiles, channels, first, finished_rows = (code.argument(n) for n in range(8, 14))
     in_place, packs = job[Word.IN_PLACE].equals(1), job[Word.STREAM_PITCH] > 0
     second_step = code.select(in_place, job[Word.SECOND_W], width) * item
     step = code.select(packs, rows, job[Word.STREAM_W]) * item
@@ -193,9 +195,11 @@ def _define_multiply(kernel: StreamedGradWeightKernel, module: ir.Module, number
         begin = source + r * job[Word.STREAM_PITCH]
         offsets = streams + code.select(packs, row_tiles, r) * rows
         tile = tiles + ((m // width) * row_tiles + r) * (rows * width)
+        to = results + (r * rows * job[Word.TARGET_C] + m)
         for v, microkernel in enumerate(microkernels, 1):
             with code.when(registers.equals(v)):
-                code.call(microkernel, begin, offsets, beside, lines, count, columns, step, second_step, tile)
+                code.call(microkernel, begin, offsets, beside, lines, tile, ahead, to, count, columns, step,
+                          second_step, first, job[Word.TARGET_C], finished_rows - r * rows)  # fmt: skip
     code.done()
     return code.function
 
@@ -215,8 +219,50 @@ def _list_streams(
         streams.store(code.index(packed * item).value, row_tiles * rows + packed)
 
 
+def _list_ahead(
+    kernel: StreamedGradWeightKernel,
+    code: Code,
+    numbers: Numbers,
+    job: Job,
+    words: Pointer,
+    operands: tuple[Pointer, Pointer, Pointer],
+    at: Place,
+    number: Int,
+    end: Int,
+) -> None:
+    """List what the block of a number is to read, or after the last where results are written."""
+    listed = AheadList(code, words)
+    source, second, results = operands
+    item = numbers.element.compute_bytes
+    source = source.moved_bytes(job.table.read_index(job[Word.STREAM_TABLE] + at.row0) * item)
+    read = [(second, "SECOND", at.m, kernel.second_interleaved)]
+    if not kernel.gathered:
+        read.append((source, "STREAM", at.rows, kernel.source_interleaved))
+    with code.when(code.both(number < end, job[Word.AHEAD].equals(1))):
+        block = _block(job, number)
+        for operand, role, channels, interleaved in read:
+            steps = [job[Word[f"{role}_{axis}"]] for axis in "NHW"]
+            with code.loop(0, block.images) as n, code.loop(0, block.rows) as y:
+                place = operand + ((block.image0 + n) * steps[0] + (block.row0 + y) * steps[1])
+                place = place + block.column0 * steps[2]
+                if interleaved:
+                    listed.rectangle(place, channels * item, block.columns, steps[2] * item)
+                else:
+                    plane = job[Word.SECOND_C] if role == "SECOND" else job[Word.SOURCE_C]
+                    listed.rectangle(place, block.columns * steps[2] * item, channels, plane * item)
+    direct, taps = job[Word.DIRECT].equals(1), job[Word.ROW_TAPS]
+    dense = code.both(job[Word.WEIGHT_CONTIGUOUS].equals(1), job[Word.WEIGHT_RUN].equals(taps))
+    whole = code.both(job[Word.PARTS].equals(1), code.builder.or_(direct, dense))
+    with code.when(code.both(number.equals(end), whole)):
+        run = code.select(direct, at.m, at.rows * taps) * item
+        rows = code.select(direct, at.rows, at.m)
+        pitch = code.select(direct, job[Word.TARGET_C], job[Word.TARGET_N])
+        listed.rectangle(results, run, rows, pitch * item)
+    listed.close()
+
+
 def _gather_block(
-    code: Code, job: Job, gather: ir.Function, slab: Pointer, source: Pointer, block: _Block
+    code: Code, job: Job, gather: ir.Function, slab: Pointer, source: Pointer, block: Block
 ) -> None:
     """What a block needs of the source, with its padding."""
     row = block.row0 * job[Word.STRIDE_H] - job[Word.ROW_BEFORE]
@@ -241,7 +287,7 @@ def _list_lines(
     numbers: Numbers,
     job: Job,
     lines: Pointer,
-    block: _Block,
+    block: Block,
     tap: Int,
     width: int,
 ) -> tuple[IndexVariable, IndexVariable]:

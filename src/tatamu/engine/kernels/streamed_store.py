@@ -45,7 +45,7 @@ class _Store:
         self.m_tiles = (self.channels + (width - 1)) // width
         self.places = self.job.table + (self.job[Word.PLACE_TABLE] + row0)
         self.tap_places = self.job.table + self.job[Word.WEIGHT_TAP_TABLE]
-        self.block = code.stack(numbers.computed, rows * numbers.lanes)
+        self.block = code.stack(numbers.computed, numbers.lanes * numbers.lanes)
 
     def _tile(self, tap: Int, m: Int, row_tile: Int) -> Pointer:
         """The first row of a tile, at a channel of the second operand."""
@@ -56,22 +56,31 @@ class _Store:
         return self._tile(tap, m, row // self.rows) + (row % self.rows) * self.width
 
     def streams_side_by_side(self) -> None:
-        """Tiles are turned, a register of channels at a time."""
-        code, rows, lanes = self.code, self.rows, self.lanes
+        """Squares are turned, of streams by channels of the second operand.
+
+        `WEIGHT_RUN` taps of a stream lie before the next stream: all of them, or one.
+        """
+        code, lanes = self.code, self.lanes
+        run = self.job[Word.WEIGHT_RUN]
+        pairs = self.present * run
         with (
-            code.loop(0, self.taps) as tap,
             code.loop(0, self.channels, lanes) as m,
-            code.loop(0, self.row_tiles) as r,
+            code.loop(0, self.taps, run) as tap0,
+            code.loop(0, pairs, lanes) as pair,
         ):
-            tile = self._tile(tap, m, r)
-            lines = [tile.load(row * self.width, lanes) for row in range(rows)]
+            row, tap = code.variable(pair // run), code.variable(pair % run)
+            lines = []
+            for _ in range(lanes):
+                lines.append(self._sums(tap0 + tap.now, m, row.now).load(0, lanes))
+                past = (tap.now + 1).equals(run)
+                tap.become(code.select(past, 0, tap.now + 1))
+                row.become((row.now + code.select(past, 1, 0)).minimum(self.present - 1))
             for number, line in enumerate(transpose(code, lines)):
-                self.block.store(line, number * rows)
-            first = r * rows
-            at = self.target + (self.places.read_index(first) + self.tap_places.read_index(tap))
+                self.block.store(line, number * lanes)
+            at = self.target + (self.places.read_index(0) + self.tap_places.read_index(tap0) + pair)
             with code.loop(0, (self.channels - m).minimum(lanes)) as lane:
                 to = at + (self.m0 + m + lane) * self.job[Word.TARGET_N]
-                self._copy(to, self.block + lane * rows, self.present - first, rows)
+                self._copy(to, self.block + lane * lanes, pairs - pair, lanes)
 
     def channels_side_by_side(self) -> None:
         """A register at a time."""

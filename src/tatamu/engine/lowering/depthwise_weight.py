@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tatamu.engine.kernels import ahead
+from tatamu.engine.kernels.depthwise_weight_tile import ADDRESS_BYTES
 from tatamu.engine.kernels.descriptions import DepthwiseWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
@@ -31,9 +33,14 @@ def lower_grad_weight(
         source.layout(geometry.input_size) is Layout.INTERLEAVED,
         grad_output.layout(geometry.output_size) is Layout.INTERLEAVED,
     )
-    plan = plan_depthwise_weight(rows, columns, geometry.batch, groups, target, interleaved)
+    whole = geometry.out_channels % groups.lanes == 0
+    in_place = all(interleaved) and element.bits == element.compute_bits and element.parts == 1
+    in_place = in_place and (groups.source, groups.result) == (1, 1) and whole
+    plan = plan_depthwise_weight(
+        rows, columns, geometry.batch, groups, target, interleaved, in_place=in_place
+    )
     kernel = DepthwiseWeightKernel(
-        element, plan.rows, plan.taps, plan.channels, columns.dilation == 1, interleaved
+        element, plan.rows, plan.taps, plan.channels, columns.dilation == 1, interleaved, in_place
     )
     column_blocks = -(-columns.output // plan.block_w)
     blocks = -(-rows.output // plan.block_h) * column_blocks
@@ -45,8 +52,14 @@ def lower_grad_weight(
     sums_at = 64
     # Sums are read a register of taps at a time.
     slab_at = sums_at + aligned((products + groups.lanes) * register)
-    panel_at = slab_at + aligned((plan.slab_registers + 1) * plan.registers * register)
-    scratch = panel_at + aligned((plan.block_h * plan.block_w + 1) * plan.registers * register)
+    ahead_at = 0
+    if in_place:  # Addresses, and a pixel of zeros.
+        panel_at = slab_at + aligned(plan.slab_registers * ADDRESS_BYTES)
+        ahead_at = panel_at + aligned(plan.registers * register)
+        scratch = ahead_at + aligned(8 * (ahead.HEAD_WORDS + 3 * ahead.ENTRY_WORDS))
+    else:
+        panel_at = slab_at + aligned((plan.slab_registers + 1) * plan.registers * register)
+        scratch = panel_at + aligned((plan.block_h * plan.block_w + 1) * plan.registers * register)
     shared = aligned(plan.parts * groups.registers * products * register)
     channels = groups.groups * groups.result
     operations = geometry.batch * channels * rows.output * columns.output * products
@@ -83,6 +96,10 @@ def lower_grad_weight(
         Word.TILES_AT: sums_at,
         Word.SLAB_AT: slab_at,
         Word.PANEL_AT: panel_at,
+        Word.AHEAD_AT: ahead_at,
+        # Whole pixels of whole lines.
+        Word.AHEAD: int(m_blocks == 1 and column_blocks == 1),
+        Word.HEIGHT: rows.size,
     }
     table.set_job(0, words)
     grads = PaddedAxis(rows.output, 0, 0), PaddedAxis(columns.output, 0, 0)

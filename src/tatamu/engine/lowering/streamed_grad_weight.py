@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tatamu.engine import taps
+from tatamu.engine.kernels import ahead
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
 from tatamu.engine.planning.common import tiles
-from tatamu.engine.planning.streamed_grad_weight import StreamPlan, StreamWork, plan_streams, step_cycles
+from tatamu.engine.planning.streamed_grad_weight import (
+    StreamPlan,
+    StreamWork,
+    plan_streams,
+    step_cycles,
+)
 from tatamu.engine.spec import ElementType, Layout
 from tatamu.engine.tables import Table, aligned
 from tatamu.engine.target import Target
@@ -17,6 +23,10 @@ from tatamu.geometry import Axis, Geometry
 
 _MANY_CHANNELS = 24
 """So many channels fill the rows of register tiles tap by tap."""
+_TURNED = 1.05
+"""What sums cost, relative to all others, that must be turned before they are written."""
+_SLICES = 8
+"""Pieces of a task's sums whose parts are added by different threads."""
 
 
 def has_few_channels(geometry: Geometry, element: ElementType, target: Target) -> bool:
@@ -52,22 +62,28 @@ def lower_grad_weight(
     """The gradient of the weight, or None where another technique is better."""
     if element.parts != 1 or element.bits != element.compute_bits or geometry.padding_mode != "zeros":
         return None
-    rows, vectors = max(tiles(target)), tiles(target)[max(tiles(target))]
+    rows = max(tiles(target))
+    widest = rows, tiles(target)[rows]
     lanes = target.lanes(element.compute_bytes)
-    roles = _roles(geometry, source, grad_output, result, rows, lanes)
+    roles = _roles(geometry, source, grad_output, result, widest, lanes)
     if Layout.STRIDED in roles.layouts or roles.m * 2 <= lanes:
         return None
     paired = roles.channels < _MANY_CHANNELS and roles.channels % rows != 0
     if paired and roles.channels * geometry.kernel_size[0] * geometry.kernel_size[1] < rows:
         return None
-    return _lower(roles, element, target, result, rows, vectors, paired=paired)
+    return _lower(roles, element, target, result, *widest, paired=paired)
 
 
 def _roles(
-    geometry: Geometry, source: Operand, grad_output: Operand, result: Operand, rows: int, lanes: int
+    geometry: Geometry,
+    source: Operand,
+    grad_output: Operand,
+    result: Operand,
+    tile: tuple[int, int],
+    lanes: int,
 ) -> _Roles:
     """Result channels fill registers; of a pointwise layer, those of whichever operand fill them better."""
-    geometry = flattened(geometry, source, grad_output)
+    geometry = _one_line(flattened(geometry, source, grad_output), source, grad_output)
     groups = geometry.groups
     channels, m = geometry.in_channels // groups, geometry.out_channels // groups
     layouts = source.layout(geometry.input_size), grad_output.layout(geometry.output_size)
@@ -78,12 +94,26 @@ def _roles(
         return plain
     turned = replace(geometry, in_channels=geometry.out_channels, out_channels=geometry.in_channels)
     swapped = _Roles(turned, grad_output, source, m, channels, (layouts[1], layouts[0]), True, c, n)
-    return min(
-        (plain, swapped),
-        key=lambda roles: step_cycles(
-            roles.channels, roles.m, rows, lanes, turned=roles.layouts[1] is not Layout.INTERLEAVED
-        ),
+
+    def cycles(roles: _Roles) -> float:
+        turned = roles.layouts[1] is not Layout.INTERLEAVED
+        step = step_cycles(roles.channels, roles.m, tile, lanes, turned=turned)
+        # Sums that are registers of the result need no turning.
+        return step if roles.target_m == 1 and roles.m % lanes == 0 else step * _TURNED
+
+    return min((plain, swapped), key=cycles)
+
+
+def _one_line(geometry: Geometry, *operands: Operand) -> Geometry:
+    """Images of one row each that follow one another, all channels of a pixel side by side, as one row."""
+    rows, columns = geometry.rows, geometry.columns
+    pointwise = all(
+        (axis.kernel, axis.stride, axis.before, axis.after) == (1, 1, 0, 0) for axis in (rows, columns)
     )
+    follow = all(operand.strides[0] == columns.size * operand.strides[3] for operand in operands)
+    if not pointwise or rows.size > 1 or not follow:
+        return geometry
+    return replace(geometry, batch=1, columns=Axis(geometry.batch * columns.size, 1))
 
 
 def _lower(
@@ -122,7 +152,19 @@ def _lower(
         streams = _paired_streams(table, roles, plan, result, gathered=gathered)
     else:
         streams = _streams_in_place(table, roles, result)
-    rooms, scratch = _rooms(work, plan, streams, target.lanes(item), rows, item, gathered=gathered)
+    channels_along = (plan.stream_block, plan.m_block)
+    steps = (streams[Word.STREAM_W], roles.second.strides[3])
+    line_bytes = [
+        (channels if flag else plan.block[1] * step) * item
+        for flag, channels, step in zip(interleaved, channels_along, steps, strict=True)
+    ]
+    line_bytes += [plan.stream_block * work.taps * item, plan.m_block * item]
+    rooms, scratch = _rooms(
+        work, plan, streams, target.lanes(item), rows, item, gathered=gathered, line_bytes=line_bytes
+    )
+    direct = roles.target_m == 1 and roles.m % target.lanes(item) == 0 and plan.parts == 1
+    direct = direct and work.taps == 1 and not paired
+    slices = 1 if plan.parts == 1 else max(1, min(_SLICES, plan.stream_block // rows))
     blocks = [-(-size // block) for size, block in zip(grid, plan.block, strict=True)]
     m_blocks = -(-roles.m // plan.m_block)
     tasks = geometry.groups * -(-work.streams // plan.stream_block) * m_blocks
@@ -136,7 +178,11 @@ def _lower(
         **rooms,
         Word.TARGET_G: result.strides[0] * (roles.channels if roles.swapped else roles.m),
         Word.TARGET_N: roles.target_m,
-        Word.TASKS: tasks,
+        Word.TARGET_C: roles.target_c,
+        Word.DIRECT: int(direct),
+        Word.AHEAD: int(gathered or not paired),
+        Word.SLICES: slices,
+        Word.TASKS: tasks * slices,
         Word.SWAPPED: int(roles.swapped),
         Word.PARTS: plan.parts,
         Word.SUMS: sums,
@@ -166,8 +212,8 @@ def _lower(
     operations = geometry.macs
     table.set_header(
         JOBS=1,
-        TASKS=tasks,
-        GRAIN=grain(tasks, operations),
+        TASKS=tasks * slices,
+        GRAIN=grain(tasks * slices, operations) if plan.parts == 1 else 1,
         SHARED=shared,
         SCRATCH=scratch,
         PACK_TASKS=tasks * plan.parts if plan.parts > 1 else 0,
@@ -186,12 +232,14 @@ def _streams_in_place(table: Table, roles: _Roles, result: Operand) -> dict[Word
         for j, dj in across.taps:
             entries += [di * step_h + dj * step_w, *down.inside(di), *across.inside(dj)]
             places.append(i * result_h + j * result_w)
+    together = roles.target_c == len(places) and places == list(range(len(places)))
     return {
         Word.ROW_TAP_TABLE: table.append(entries),
         Word.WEIGHT_TAP_TABLE: table.append(places),
         Word.STREAM_TABLE: table.append([channel * step_c for channel in range(roles.channels)]),
         Word.PLACE_TABLE: table.append([channel * roles.target_c for channel in range(roles.channels)]),
-        Word.WEIGHT_CONTIGUOUS: int(roles.target_c == 1),
+        Word.WEIGHT_CONTIGUOUS: int(together or roles.target_c == 1),
+        Word.WEIGHT_RUN: len(places) if together else 1,
         Word.STREAM_N: step_n,
         Word.STREAM_H: step_h * geometry.rows.stride,
         Word.STREAM_W: step_w * geometry.columns.stride,
@@ -238,6 +286,7 @@ def _paired_streams(
         Word.STREAM_TABLE: table.append(streams),
         Word.PLACE_TABLE: table.append(in_order),
         Word.WEIGHT_CONTIGUOUS: int(in_order == list(range(len(in_order)))),
+        Word.WEIGHT_RUN: 1,
         Word.STREAM_N: n,
         Word.STREAM_H: h * down.stride,
         Word.STREAM_W: w * across.stride,
@@ -258,8 +307,12 @@ def _rooms(
     item: int,
     *,
     gathered: bool,
+    line_bytes: list[int],
 ) -> tuple[dict[Word, int], int]:
-    """How the parts of a thread's scratch lie; its size in bytes."""
+    """How the parts of a thread's scratch lie; its size in bytes.
+
+    ``line_bytes`` lie side by side of a line of a block, of each operand and result that is fetched ahead.
+    """
     width = plan.vectors * lanes
     lines = plan.images * plan.block[0]
     pixels = lines * plan.block[1]
@@ -268,12 +321,14 @@ def _rooms(
     # The last block of a panel may be overrun by a register of pixels.
     panel_pitch = (pixels + lanes) * width
     stream_pitch = pixels * rows if plan.packs_streams else 0
+    columns_ahead = lines * sum(bytes_ // ahead.LINE_BYTES + 2 for bytes_ in line_bytes)
     sizes = {
         Word.ROWS_AT: 16 * lines,
         Word.FLAGS_AT: 8 * (stream_block + rows),
         Word.ADDRESSES_AT: stream_block // rows * stream_pitch * item,
         Word.PANEL_AT: 0 if plan.in_place else panels * panel_pitch * item,
         Word.SLAB_AT: plan.images * streams[Word.STREAM_N] * item if gathered else 0,
+        Word.AHEAD_AT: 8 * (ahead.HEAD_WORDS + ahead.ENTRY_WORDS * (columns_ahead + 1)),
         Word.TILES_AT: work.taps * panels * width * stream_block * item,
     }
     words = {Word.PANEL_PITCH: panel_pitch, Word.STREAM_PITCH: stream_pitch}

@@ -16,6 +16,8 @@ _MOST_CHANNELS = 4
 """Of grad output in a tile: enough for its sums not to wait for one another."""
 _PIXELS_OF_A_LINE = 256
 """What is summed at once is no longer than that."""
+_ADD_CYCLES = 3
+"""Of a sum of a block that is added to those of the blocks before."""
 _TASKS_WANTED = 16
 _PARTS_BYTES = 1 << 20
 """Of the sums of all parts."""
@@ -49,10 +51,13 @@ def plan_depthwise_weight(
     groups: GroupLanes,
     target: Target,
     interleaved: tuple[bool, bool],
+    *,
+    in_place: bool,
 ) -> DepthwiseWeightPlan:
     """A tile that fills the register file, and blocks that stay in cache and are enough for some threads.
 
-    ``interleaved`` are input and grad output. Results of ``groups`` are channels of the input.
+    ``interleaved`` are input and grad output, which may be read ``in_place``. Results of ``groups`` are
+    channels of the input.
     """
     down, across, channels = _tile(rows.kernel, columns.kernel, groups, target)
     register = target.vector_bytes
@@ -72,9 +77,10 @@ def plan_depthwise_weight(
     def cost(choice: tuple[int, int]) -> float:
         """Cycles of a row of pixels of a register of channels."""
         block_h, together = choice
-        read, grads = (PACK_CYCLES[flag] + FAR_CYCLES / together for flag in interleaved)
+        read, grads = ((0 if in_place else PACK_CYCLES[flag]) + FAR_CYCLES / together for flag in interleaved)
         tasks = images * -(-rows.output // block_h) * column_blocks * -(-groups.registers // together)
-        return (extent(block_h) * read / block_h + block_w * (grads + products)) * waiting(tasks)
+        adding = _ADD_CYCLES * products / block_h
+        return (extent(block_h) * read / block_h + block_w * (grads + products) + adding) * waiting(tasks)
 
     widths = counts(groups.registers) if all(interleaved) else [1]
     choices = [(-(-rows.output // n), together) for n in counts(rows.output) for together in widths]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from tatamu.engine.planning.common import TASKS_WANTED, waiting
 from tatamu.engine.target import Target
 
 _PIXELS = 144
 """Of a block: as many steps of a panel as stay in the first cache beside the streams."""
-_TASKS_WANTED = 8
-_WAITING_POWER = 0.3
 _FEW_SUMS = 1 << 18
 """Sums that may be kept once for each part of the pixels."""
-_BLOCKS_A_PART = 4
+_BLOCKS_A_PART = 3
+_SUM_BYTES_A_CYCLE = 24
 _STREAM_CYCLES = 0.5
 """Of an element of a stream when it is first read."""
 _TURN_CYCLES, _COPY_CYCLES = 10.0, 6.0
@@ -57,59 +58,93 @@ class StreamPlan:
     reason: str
 
 
-def step_cycles(streams: int, m: int, rows: int, lanes: int, *, turned: bool) -> float:
-    """Of one pixel, packing included."""
-    registers = -(-m // lanes)
-    return registers * (-(-streams // rows) * rows + (_TURN_CYCLES if turned else _COPY_CYCLES))
+def step_cycles(streams: int, m: int, tile: tuple[int, int], lanes: int, *, turned: bool) -> float:
+    """Of one pixel, packing included; ``tile`` is the register tile."""
+    packing = (
+        0.0 if reads_in_place(streams, m, lanes, turned=turned) else -(-m // lanes) * pack_cycles(turned)
+    )
+    return -(-streams // tile[0]) * across_cycles(-(-m // lanes), tile) + packing
+
+
+def across_cycles(registers: int, tile: tuple[int, int]) -> int:
+    """Of one step of all register tiles of a row."""
+    (rows, vectors), rest = tile, registers % tile[1]
+    return registers // vectors * tile_cycles(rows, vectors) + (tile_cycles(rows, rest) if rest else 0)
+
+
+def tile_cycles(rows: int, vectors: int) -> int:
+    """Of one step of a register tile: as many as it multiplies registers, or loads."""
+    return max(rows * vectors, rows + vectors + 1)
+
+
+def pack_cycles(turned: bool) -> float:
+    """Of a register of the second operand."""
+    return _TURN_CYCLES if turned else _COPY_CYCLES
+
+
+def reads_in_place(rows: int, m: int, lanes: int, *, turned: bool) -> bool:
+    """Whether the second operand is read where it lies: for few ``rows`` of the product."""
+    return not turned and m % lanes == 0 and rows < _ROWS_A_PANEL
 
 
 def plan_streams(work: StreamWork, rows: int, most_vectors: int, item: int, target: Target) -> StreamPlan:
     """The plan; ``rows`` x ``most_vectors`` is the register tile."""
     lanes = target.lanes(item)
-    registers = -(-work.m // lanes)
-    width = most_vectors * lanes
-    images, block = _pixel_block(work, lanes, target)
-    row_tiles = -(-work.streams // rows)
-    grid_h, grid_w = work.grid
-    blocks = -(-work.batch // images) * -(-grid_h // block[0]) * -(-grid_w // block[1])
-    parts = 1
-    if work.streams * work.taps * work.m * work.groups <= _FEW_SUMS:
-        parts = max(1, min(_TASKS_WANTED // work.groups, blocks // _BLOCKS_A_PART))
-    room = target.l2_bytes * 5 // 8
+    registers, row_tiles = -(-work.m // lanes), -(-work.streams // rows)
+    width, m_tiles = most_vectors * lanes, -(-registers // most_vectors)
+    all_pixels = work.batch * math.prod(work.grid)
 
-    def split(stream_splits: int, m_splits: int) -> tuple[float, int, int]:
-        stream_block = -(-row_tiles // stream_splits) * rows
-        m_block = -(-registers // most_vectors // m_splits) * width
+    def split(most_parts: int, stream_splits: int, m_splits: int) -> tuple[float, int, int, _Pixels]:
+        pixels = _pixels(work, lanes, target, most_parts)
+        stream_block, m_block = -(-row_tiles // stream_splits) * rows, -(-m_tiles // m_splits) * width
         stream_splits, m_splits = -(-work.streams // stream_block), -(-work.m // m_block)
-        tasks = stream_splits * m_splits * work.groups * parts
-        tile_bytes = stream_block * work.taps * m_block * item
-        bytes_ = tile_bytes + images * block[0] * block[1] * (m_block + stream_block) * item
-        multiplying = stream_splits * stream_block * work.taps * registers
-        packing = stream_splits * registers * (_TURN_CYCLES if work.turned else _COPY_CYCLES)
+        # As if all tasks were as large as the first.
+        across = across_cycles(-(-min(m_block, work.m) // lanes), (rows, most_vectors)) * m_splits
+        multiplying = stream_splits * (stream_block // rows) * work.taps * across
+        packing = stream_splits * registers * pack_cycles(work.turned)
         reading = m_splits * work.streams * work.taps * _STREAM_CYCLES
-        waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        overflow = max(1.0, bytes_ / room)
-        return (multiplying + packing + reading) * waiting * overflow, stream_block, m_block
+        tile_bytes = stream_block * work.taps * m_block * item
+        near = tile_bytes + pixels.of_a_block * (m_block + stream_block) * item
+        adding = 2 * tile_bytes / _SUM_BYTES_A_CYCLE
+        tasks = stream_splits * m_splits * work.groups
+        sums = tasks * adding * (pixels.blocks + (2 * pixels.parts if pixels.parts > 1 else 0))
+        cycles = work.groups * all_pixels * (multiplying + packing + reading) + sums
+        cycles *= waiting(tasks * pixels.parts) * max(1.0, near / target.l2_bytes)
+        return cycles, stream_block, m_block, pixels
 
-    m_tiles = -(-registers // most_vectors)
     choices = [
-        split(across, along)
+        split(parts, across, along)
+        for parts in _most_parts(work)
         for across in _pieces(row_tiles)
         for along in _pieces(m_tiles)
-        if parts == 1 or across * along * parts * work.groups <= _TASKS_WANTED
+        if parts == 1 or across * along * parts * work.groups <= TASKS_WANTED
     ]
-    _, stream_block, m_block = min(choices)
-    in_place = not work.turned and work.m % lanes == 0 and stream_block * work.taps < _ROWS_A_PANEL
+    _, stream_block, m_block, pixels = min(choices, key=lambda choice: choice[0])
+    in_place = reads_in_place(stream_block * work.taps, work.m, lanes, turned=work.turned)
     across = -(-m_block // width)
     packs_streams = work.beside and across >= _TILES_A_PACK
     reason = (
         f"grad weight by outer products of streams: {rows}x{most_vectors} tile; {stream_block} of"
         f" {work.streams} streams, {work.taps} taps and {m_block} of {work.m} channels a task; blocks of"
-        f" {images}x{block[0]}x{block[1]} pixels in {parts} parts"
+        f" {pixels.images}x{pixels.block[0]}x{pixels.block[1]} pixels in {pixels.parts} parts"
     )
     return StreamPlan(
-        most_vectors, images, block, stream_block, m_block, parts, in_place, packs_streams, reason
+        most_vectors,
+        pixels.images,
+        pixels.block,
+        stream_block,
+        m_block,
+        pixels.parts,
+        in_place,
+        packs_streams,
+        reason,
     )
+
+
+def _most_parts(work: StreamWork) -> list[int]:
+    """In how many parts pixels may be summed: powers of two, if the sums are few."""
+    few = work.streams * work.taps * work.m * work.groups <= _FEW_SUMS
+    return [n for n in (1, 2, 4, 8) if n == 1 or (few and n * work.groups <= TASKS_WANTED)]
 
 
 def _pieces(count: int) -> list[int]:
@@ -117,16 +152,36 @@ def _pieces(count: int) -> list[int]:
     return sorted({n for n in (1, 2, 3, 4, 5, 6, 8, 11, 16, 22, 32, 48, 64, 96, 128, 256) if n <= count})
 
 
-def _pixel_block(work: StreamWork, lanes: int, target: Target) -> tuple[int, tuple[int, int]]:
-    """Images, rows and columns of a block: whole rows and whole images where they are small."""
-    grid_h, grid_w = work.grid
-    columns = -(-grid_w // max(1, round(grid_w / _PIXELS)))
-    if columns < grid_w:
-        columns = -(-columns // lanes) * lanes
-        return 1, (1, columns)
-    most = max(1, _PIXELS // columns)
-    if work.gathered_line:
-        most = max(1, min(most, target.l2_bytes // 4 // work.gathered_line))
-    rows = -(-grid_h // -(-grid_h // most))
-    images = max(1, min(work.batch, most // grid_h)) if rows == grid_h else 1
-    return -(-work.batch // -(-work.batch // images)), (rows, columns)
+@dataclass(frozen=True)
+class _Pixels:
+    """Images, rows and columns of a block; how many blocks there are, and parts of them."""
+
+    images: int
+    block: tuple[int, int]
+    blocks: int
+    parts: int
+
+    @property
+    def of_a_block(self) -> int:
+        return self.images * math.prod(self.block)
+
+
+def _pixels(work: StreamWork, lanes: int, target: Target, most_parts: int) -> _Pixels:
+    """Blocks of whole rows and whole images where they are small, in parts of several blocks each."""
+    (grid_h, grid_w), images = work.grid, 1
+    across = max(1, round(grid_w / _PIXELS))
+    if across > 1:
+        if grid_h * work.batch % most_parts:  # Parts are equally long.
+            across = max(1, round(across / most_parts)) * most_parts
+        rows, columns = 1, -(-grid_w // across)
+        if work.turned:
+            columns = -(-columns // lanes) * lanes
+    else:
+        most, columns = max(1, _PIXELS // grid_w), grid_w
+        if work.gathered_line:
+            most = max(1, min(most, target.l2_bytes // 4 // work.gathered_line))
+        rows = -(-grid_h // -(-grid_h // most))
+        images = max(1, min(work.batch, most // grid_h)) if rows == grid_h else 1
+        images = -(-work.batch // -(-work.batch // images))
+    blocks = -(-work.batch // images) * -(-grid_h // rows) * -(-grid_w // columns)
+    return _Pixels(images, (rows, columns), blocks, max(1, min(most_parts, blocks // _BLOCKS_A_PART)))

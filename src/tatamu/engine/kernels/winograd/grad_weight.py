@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from tatamu.engine.kernels.block import Block
 from tatamu.engine.kernels.channel_slab import define_pack_channels
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define
@@ -144,13 +145,13 @@ class _Main:
             code.loop(0, job[Word.ROW_PHASES]) as phase,
             code.loop(0, job[Word.BLOCKS]) as b,
         ):
-            block = _Block.of(job, image, b)
+            block = Block.of(job, image, b, (job[Word.TILES_H], job[Word.TILES_W]))
             of_source, of_second = (one.moved(phase * (2 * int(Word.LENGTH))) for one in (job, second_job))
             self._transform(
                 code, of_source, slab, tiles, source, at.channels, block, self.source, self.kernel.taps
             )
             self._transform(code, of_second, slab, grads, second, at.rows, block, self.second, (1, 1))
-            self._accumulate(code, job, second_job, tiles, grads, sums, at, block.tiles, first.now)
+            self._accumulate(code, job, second_job, tiles, grads, sums, at, block.places, first.now)
             first.become(0)
         lanes = numbers.lanes
         target = arguments.target.of(numbers.stored) + (
@@ -178,7 +179,7 @@ class _Main:
         tiles: Pointer,
         source: Pointer,
         channels: Int,
-        block: _Block,
+        block: Block,
         transform: ir.Function,
         taps: tuple[int, int],
     ) -> None:
@@ -190,7 +191,7 @@ class _Main:
         with code.loop(0, block.images) as n, code.loop(0, channels, lanes) as c:
             code.call(
                 self.pack, job.table, job.words, slab,
-                source + ((block.image + n) * job[Word.SOURCE_N] + c * job[Word.SOURCE_C]),
+                source + ((block.image0 + n) * job[Word.SOURCE_N] + c * job[Word.SOURCE_C]),
                 (channels - c).minimum(lanes), block.row0 * mh, block.column0 * mw, rows, columns,
             )  # fmt: skip
             first = tiles + (n * block.rows * block.columns * job[Word.TILE_PITCH] + c)
@@ -250,35 +251,4 @@ class _Place:
             channels=(job[Word.CHANNELS] - channel).minimum(job[Word.CHANNEL_BLOCK]),
             row=row,
             rows=(job[Word.M] - row).minimum(job[Word.M_BLOCK]),
-        )
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Tiles that are summed over together."""
-
-    image: Int
-    images: Int
-    row0: Int
-    column0: Int
-    rows: Int
-    columns: Int
-
-    @property
-    def tiles(self) -> Int:
-        """Their number."""
-        return self.images * self.rows * self.columns
-
-    @staticmethod
-    def of(job: Job, image: Int, block: Int) -> _Block:
-        """Block ``block`` of the images from ``image`` on."""
-        row0 = (block // job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_H]
-        column0 = (block % job[Word.COLUMN_BLOCKS]) * job[Word.BLOCK_W]
-        return _Block(
-            image=image,
-            images=(job[Word.IMAGES] - image).minimum(job[Word.IMAGES_A_TASK]),
-            row0=row0,
-            column0=column0,
-            rows=(job[Word.TILES_H] - row0).minimum(job[Word.BLOCK_H]),
-            columns=(job[Word.TILES_W] - column0).minimum(job[Word.BLOCK_W]),
         )
