@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.descriptions import REST, REST_ROWS, InterleavedKernel
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
@@ -132,13 +132,14 @@ def _define_multiply(
     width, line = vectors * numbers.lanes, LINE_BYTES // numbers.computed_bytes
     # Tiles wait for the next block of channels; where there is none, all use the same place.
     tile_step = code.select(job[Word.CHANNELS] <= job[Word.CHANNEL_BLOCK], 0, width)
-    sums = Sums(code, numbers, kernel.rows, vectors, width)
-    with code.loop(0, pixels, kernel.rows) as pixel:
+
+    def tile_of(rows: int, pixel: Int) -> None:
+        sums = Sums(code, numbers, rows, vectors, width)
         tile = tiles.of(numbers.computed) + pixel * tile_step
         # The next tile's lines come while this one is multiplied; past the last they are any address.
-        following = pixel + kernel.rows
-        for r in range(kernel.rows):
-            result = Pointer(code, results.of(POINTER).load(following + r), numbers.stored) + m
+        following = range(rows, 2 * rows) if rows > REST_ROWS else ()
+        for r in following:
+            result = Pointer(code, results.of(POINTER).load(pixel + r), numbers.stored) + m
             for at in range(0, width * numbers.element.item_bytes, LINE_BYTES):
                 code.prefetch(result.moved_bytes(at), writes=True)
         with (
@@ -149,10 +150,11 @@ def _define_multiply(
             sums.clear()
             with code.loop(t, t_end) as tap:
                 found = addresses.of(POINTER) + (tap * pitch + pixel)
-                lines = [Pointer(code, found.load(r), numbers.computed) + c0 for r in range(kernel.rows)]
+                lines, coming = (
+                    [Pointer(code, found.load(r), numbers.computed) + c0 for r in numbered]
+                    for numbered in (range(rows), following)
+                )
                 of_tap = panel + tap * panel_channels * width
-                coming = [Pointer(code, found.load(kernel.rows + r), numbers.computed) + c0
-                          for r in range(kernel.rows)]  # fmt: skip
                 with code.loop(c, c_end, line) as k0:
                     for place in coming:
                         code.prefetch(place + k0)
@@ -163,10 +165,18 @@ def _define_multiply(
             with code.either(complete) as (done, waiting):
                 with done:
                     sums.add_tile(tile, first)
-                    present = (pixels - pixel).minimum(kernel.rows)
+                    present = (pixels - pixel).minimum(rows)
                     _store_pixels(sums, results.of(POINTER) + pixel, m, biases, present, across)
                 with waiting:
                     sums.flush(tile, first)
+
+    # A few pixels that are left over would waste most of a tile.
+    rest = pixels % kernel.rows
+    whole = code.select(rest > REST, pixels, pixels - rest)
+    with code.loop(0, whole, kernel.rows) as pixel:
+        tile_of(kernel.rows, pixel)
+    with code.loop(whole, pixels, REST_ROWS) as pixel:
+        tile_of(REST_ROWS, pixel)
     code.done()
     return code.function
 

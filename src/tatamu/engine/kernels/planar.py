@@ -16,8 +16,8 @@ from llvmlite import ir
 from tatamu.engine.kernels.descriptions import (
     PLANAR_CHUNK,
     PLANAR_PACK_CHANNELS,
-    PLANAR_REST,
-    PLANAR_REST_ROWS,
+    REST,
+    REST_ROWS,
     STRETCH,
     PlanarKernel,
 )
@@ -207,11 +207,11 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
 
     # A few pixels that are left over would waste most of a tile.
     rest = (end - begin) % kernel.rows
-    whole = code.select(rest > PLANAR_REST, end, end - rest)
+    whole = code.select(rest > REST, end, end - rest)
     with code.loop(begin, whole, kernel.rows) as pixel:
         tile_of(kernel.rows, pixel)
-    with code.loop(whole, end, PLANAR_REST_ROWS) as pixel:
-        tile_of(PLANAR_REST_ROWS, pixel)
+    with code.loop(whole, end, REST_ROWS) as pixel:
+        tile_of(REST_ROWS, pixel)
     code.done()
     return code.function
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tatamu.engine.kernels.descriptions import PLANAR_REST, PLANAR_REST_ROWS, STRETCH
+from tatamu.engine.kernels.descriptions import STRETCH
+from tatamu.engine.planning.common import tile_rows
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
@@ -32,8 +33,6 @@ _FAR_WAIT_CYCLES = 10
 """The same where they have left the cache."""
 _STEP_CYCLES = 1.5
 """Of one step of a register tile, besides its products."""
-_REST_CYCLES = 1.4
-"""Of a row of the small tiles that left-over pixels are multiplied in, relative to one of the large."""
 _SPLITS = (1, 2, 4, 8, 16)
 _STORE_CYCLES = 12
 """Of a register of results that is turned and written."""
@@ -79,14 +78,6 @@ def may_share(weights: int, item: int) -> bool:
     return weights * item in _SHARED_BYTES
 
 
-def _tile_rows(pixels: int, rows: int) -> float:
-    """Rows of register tiles that some pixels take, as much as they cost."""
-    rest = pixels % rows
-    if rest > PLANAR_REST:
-        return pixels - rest + rows
-    return pixels - rest + _REST_CYCLES * PLANAR_REST_ROWS * -(-rest // PLANAR_REST_ROWS)
-
-
 def plan_planar(
     work: PlanarWork, rows: int, most_vectors: int, element: ElementType, target: Target
 ) -> PlanarPlan:
@@ -104,12 +95,13 @@ def plan_planar(
         blocks = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
         m_blocks = -(-registers // (across * vectors))
         products = taps * work.channels
-        tile_rows = _tile_rows(pixels, rows)
         waits = -(-products // STRETCH) * _WAIT_CYCLES + _STORE_CYCLES
         if pixels * across * vectors * lanes * item > room:
             block = _channel_block(work, vectors * lanes, images, block_h, item, room)
             waits += -(-work.channels // block) * _FAR_WAIT_CYCLES
-        cost = tile_rows * products * (registers + -(-registers // vectors) * _STEP_CYCLES / rows)
+        cost = (
+            tile_rows(pixels, rows) * products * (registers + -(-registers // vectors) * _STEP_CYCLES / rows)
+        )
         cost += registers * (reading if shares else _PACK_CYCLES) * lanes * products
         cost += registers * waits * -(-pixels // lanes) * lanes
         cost += m_blocks * (_TASK_CYCLES + pixels + products)
