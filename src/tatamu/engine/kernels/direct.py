@@ -12,7 +12,7 @@ from llvmlite import ir
 from tatamu.engine.kernels.descriptions import STRETCH, DirectKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue
-from tatamu.engine.kernels.ir import I1, I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.ir import I1, I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import TABLE_HEADER, Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
 from tatamu.engine.kernels.numbers import Numbers, PairNumbers
@@ -139,6 +139,10 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
         tile = tiles + (first_tile * (kernel.rows * width) + (row - row0) * tile_step)
         of_row = weights + (row - row0) * row_step
         bias = biases + (row - row0)
+        of_results = (start + row * job[Word.TARGET_C], job[Word.TARGET_C])
+        _prefetch(
+            kernel, numbers, job, slab + pixel, table, count, (row - row0, rows_end - row0), *of_results
+        )
         for v, microkernel in enumerate(multiply, 1):
             with code.when(registers.equals(v)), code.loop(0, count.maximum(1), STRETCH) as k:
                 where: tuple[Int | Pointer | ir.Value, ...] = ()
@@ -157,6 +161,33 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
             )  # fmt: skip
     code.done()
     return code.function
+
+
+def _prefetch(
+    kernel: DirectKernel,
+    numbers: Numbers,
+    job: Job,
+    slab: Pointer,
+    table: Pointer,
+    count: Int,
+    rows: tuple[Int, Int],
+    results: Pointer,
+    step: Int,
+) -> None:
+    """Ask for the lines of a tile's results, and for its part of what the next tile of pixels reads.
+
+    ``rows`` are the first row of the tile and all rows, counted from the first of the task.
+    """
+    code, item = job.code, numbers.computed_bytes
+    width = kernel.vectors * numbers.lanes * item
+    for r in range(kernel.rows):
+        for at in range(0, width, LINE_BYTES):
+            code.prefetch((results + step * r).moved_bytes(at), writes=True)
+    first, end = rows
+    with code.loop(first // kernel.rows, count, (end + (kernel.rows - 1)) // kernel.rows) as k:
+        following = slab.moved_bytes(table.read_index(k * 2 + 1) + width)
+        for at in range(0, width, LINE_BYTES):
+            code.prefetch(following.moved_bytes(at))
 
 
 def _read_biases(

@@ -22,7 +22,7 @@ from tatamu.engine.kernels.descriptions import (
     PlanarKernel,
 )
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.ir import I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import Header, WeightLines, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
@@ -125,6 +125,8 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
             last = c0 + channel_block >= channels
             # Sums that wait for no other channels are written a chunk at a time, from the same few lines.
             waits = channels > channel_block
+            begun = code.select(c0.equals(0), 1, 0)
+            coming_step = _coming_results(kernel, numbers, job, at, last)
             panel_step = code.select(shares, job[Word.WEIGHT_PANEL], count * lanes)
             with code.loop(at.m0, at.m_end, width) as m:
                 across = (at.m_end - m).minimum(width)
@@ -136,10 +138,14 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
                 with code.loop(0, pixels, PLANAR_CHUNK) as pixel:
                     tile = tiles + code.select(waits, (m - at.m0) * job[Word.TILE_PITCH] + pixel * lanes, 0)
                     end = (pixel + PLANAR_CHUNK).minimum(pixels)
+                    fetches = code.select(m.equals(at.m0), job[Word.PREFETCHES], 0)
+                    coming = target + (m * job[Word.TARGET_C] + at.row * job[Word.TARGET_H] + pixel)
                     for number, microkernel in enumerate(multiply, 1):
                         with code.when(registers.equals(number)):
-                            code.call(microkernel, job.words, scratch, origin, panel, panel_step, tile, count,
-                                      pixel, end, code.select(c0.equals(0), 1, 0))  # fmt: skip
+                            code.call(
+                                microkernel, job.words, scratch, origin, panel, panel_step, tile, count,
+                                pixel, end, begun, coming, coming_step, fetches,
+                            )  # fmt: skip
                     with code.when(last):
                         code.call(
                             store, job.words, tile, target, bias, m, across, pixel, end, at.row, at.rows
@@ -169,6 +175,19 @@ def _gathered(
     return Pointer(code, chosen, numbers.computed)
 
 
+def _coming_results(kernel: PlanarKernel, numbers: Numbers, job: Job, at: Place, last: ir.Value) -> Int:
+    """Bytes from a channel's results to the next, of a task whose results are to be asked for early; else 0.
+
+    Those are the finished ones of one image, where its pixels lie side by side.
+    """
+    code = job.code
+    if kernel.phases:
+        return code.index(0)
+    dense = code.both(job[Word.TARGET_W].equals(1), job[Word.TARGET_H].equals(job[Word.GRID_W]))
+    known = code.both(last, code.both(dense, at.images.equals(1)))
+    return code.select(known, job[Word.TARGET_C] * job[Word.PREFETCHES] * numbers.element.item_bytes, 0)
+
+
 def _packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Pointer:
     """The packed weights of a group, where tasks share them."""
     registers = (job[Word.M] + (lanes - 1)) // lanes
@@ -180,9 +199,11 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
 
     Arguments: job, scratch, origin of the places, panel, elements from a register of it to the next, tiles
     ``[register][pixel][lane]`` (at the first pixel), products, first pixel and the one past the last, 1 if
-    the tiles are begun.
+    the tiles are begun; where the results of the first pixel will be written, and bytes from a channel's to
+    the next (0: not to be asked for early); whether to ask early for what is read.
     """
-    code = define(module, f"multiply_{vectors}", [POINTER] * 4 + [I64, POINTER] + [I64] * 4)
+    arguments = [POINTER] * 4 + [I64, POINTER] + [I64] * 4 + [POINTER, I64, I64]
+    code = define(module, f"multiply_{vectors}", arguments)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     panel = code.pointer(3, numbers.computed)
     scratch, origin, tiles = (
@@ -191,18 +212,32 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
         code.pointer(5, numbers.computed),
     )
     panel_step, count, begin, end, begun = (code.argument(n) for n in (4, 6, 7, 8, 9))
-    lanes = numbers.lanes
+    coming, channel_step, fetches = code.pointer(10, numbers.stored), code.argument(11), code.argument(12)
+    lanes, line = numbers.lanes, LINE_BYTES // numbers.computed_bytes
     places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
 
     def tile_of(rows: int, pixel: Int) -> None:
         sums = Sums(code, numbers, rows, vectors, lanes, job[Word.TILE_PITCH] * lanes)
         lines = [origin.moved_bytes(places.read_index(pixel + r)) for r in range(rows)]
         tile = tiles + (pixel - begin) * lanes
+        # Each tile of a line of pixels asks for its part of what the next line reads and writes.
+        tiles_a_line = max(1, line // rows)
+        turn = (pixel - begin) // rows % tiles_a_line
+        if rows > REST_ROWS:
+            with code.when(channel_step > 0), code.loop(turn, vectors * lanes, tiles_a_line) as channel:
+                code.prefetch((coming + (pixel - begin)).moved_bytes(channel * channel_step), writes=True)
+        following = origin.moved_bytes(places.read_index(pixel + rows))
         with code.loop(0, count.maximum(1), STRETCH) as k0:
+            k_end = (k0 + STRETCH).minimum(count)
+            if rows > REST_ROWS:
+                with code.when(fetches.equals(1)), code.loop(k0 + turn, k_end, tiles_a_line) as k:
+                    code.prefetch(following.moved_bytes(offsets.read_index(k)))
             sums.clear()
-            with code.loop(k0, (k0 + STRETCH).minimum(count)) as k:
+            with code.loop(k0, k_end) as k:
                 offset = offsets.read_index(k)
-                sums.add_products([line.moved_bytes(offset) for line in lines], panel + k * lanes, panel_step)
+                sums.add_products(
+                    [begin.moved_bytes(offset) for begin in lines], panel + k * lanes, panel_step
+                )
             sums.flush(tile, code.both(begun.equals(1), k0.equals(0)))
 
     # A few pixels that are left over would waste most of a tile.
