@@ -110,6 +110,7 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
         for v in range(1, kernel.vectors + 1)
     ]
     epilogue = define_epilogue(module, numbers, kernel.rows, width, kernel.target_interleaved)
+    prefetch = _define_prefetch(kernel, module, numbers)
     code = define(module, "multiply_pixels", [POINTER] * 5 + [I64] * 8)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     scratch = code.pointer(1, I8)
@@ -139,10 +140,12 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
         tile = tiles + (first_tile * (kernel.rows * width) + (row - row0) * tile_step)
         of_row = weights + (row - row0) * row_step
         bias = biases + (row - row0)
-        of_results = (start + row * job[Word.TARGET_C], job[Word.TARGET_C])
-        _prefetch(
-            kernel, numbers, job, slab + pixel, table, count, (row - row0, rows_end - row0), *of_results
-        )
+        with code.when(job[Word.PREFETCHES].equals(1)):
+            code.call(
+                prefetch, slab + pixel, table, count, (row - row0) // kernel.rows,
+                (rows_end - row0 + (kernel.rows - 1)) // kernel.rows, start + row * job[Word.TARGET_C],
+                job[Word.TARGET_C],
+            )  # fmt: skip
         for v, microkernel in enumerate(multiply, 1):
             with code.when(registers.equals(v)), code.loop(0, count.maximum(1), STRETCH) as k:
                 where: tuple[Int | Pointer | ir.Value, ...] = ()
@@ -163,31 +166,27 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
     return code.function
 
 
-def _prefetch(
-    kernel: DirectKernel,
-    numbers: Numbers,
-    job: Job,
-    slab: Pointer,
-    table: Pointer,
-    count: Int,
-    rows: tuple[Int, Int],
-    results: Pointer,
-    step: Int,
-) -> None:
+def _define_prefetch(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
     """Ask for the lines of a tile's results, and for its part of what the next tile of pixels reads.
 
-    ``rows`` are the first row of the tile and all rows, counted from the first of the task.
+    A function, so that nothing of it is computed where operands are near. Arguments: slab (at the first
+    pixel), table of products, their number, number of the tile among those above each other, how many these
+    are, results of the first row, elements from one row of them to the next.
     """
-    code, item = job.code, numbers.computed_bytes
-    width = kernel.vectors * numbers.lanes * item
+    code = define(module, "prefetch", [POINTER] * 2 + [I64] * 3 + [POINTER, I64])
+    slab, table = code.pointer(0, numbers.computed), code.pointer(1, I64)
+    count, number, tiles, step = (code.argument(n) for n in (2, 3, 4, 6))
+    results = code.pointer(5, numbers.stored)
+    width = kernel.vectors * numbers.lanes
     for r in range(kernel.rows):
-        for at in range(0, width, LINE_BYTES):
+        for at in range(0, width * numbers.element.item_bytes, LINE_BYTES):
             code.prefetch((results + step * r).moved_bytes(at), writes=True)
-    first, end = rows
-    with code.loop(first // kernel.rows, count, (end + (kernel.rows - 1)) // kernel.rows) as k:
-        following = slab.moved_bytes(table.read_index(k * 2 + 1) + width)
-        for at in range(0, width, LINE_BYTES):
+    with code.loop(number, count, tiles) as k:
+        following = slab.moved_bytes(table.read_index(k * 2 + 1)) + width
+        for at in range(0, width * numbers.computed_bytes, LINE_BYTES):
             code.prefetch(following.moved_bytes(at))
+    code.done()
+    return code.function
 
 
 def _read_biases(

@@ -129,7 +129,9 @@ def _define_multiply(
     panel, panel_channels = code.pointer(8, numbers.computed), code.argument(9)
     taps, pitch = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS], job[Word.ADDRESSES]
     taps_at_once, channels_at_once = job[Word.TAPS_A_STRETCH], job[Word.CHANNELS_A_STRETCH]
-    width, line = vectors * numbers.lanes, LINE_BYTES // numbers.computed_bytes
+    width, far = vectors * numbers.lanes, job[Word.PREFETCHES].equals(1)
+    # Channels for which the next tile's lines are asked for at a time: those of a line, or once for all.
+    at_once = code.select(far, LINE_BYTES // numbers.computed_bytes, channels_at_once)
     # Tiles wait for the next block of channels; where there is none, all use the same place.
     tile_step = code.select(job[Word.CHANNELS] <= job[Word.CHANNEL_BLOCK], 0, width)
 
@@ -138,10 +140,11 @@ def _define_multiply(
         tile = tiles.of(numbers.computed) + pixel * tile_step
         # The next tile's lines come while this one is multiplied; past the last they are any address.
         following = range(rows, 2 * rows) if rows > REST_ROWS else ()
-        for r in following:
-            result = Pointer(code, results.of(POINTER).load(pixel + r), numbers.stored) + m
-            for at in range(0, width * numbers.element.item_bytes, LINE_BYTES):
-                code.prefetch(result.moved_bytes(at), writes=True)
+        with code.when(far):
+            for r in following:
+                result = Pointer(code, results.of(POINTER).load(pixel + r), numbers.stored) + m
+                for at in range(0, width * numbers.element.item_bytes, LINE_BYTES):
+                    code.prefetch(result.moved_bytes(at), writes=True)
         with (
             code.loop(0, taps.maximum(1), taps_at_once) as t,
             code.loop(0, channels, channels_at_once) as c,
@@ -155,10 +158,10 @@ def _define_multiply(
                     for numbered in (range(rows), following)
                 )
                 of_tap = panel + tap * panel_channels * width
-                with code.loop(c, c_end, line) as k0:
+                with code.loop(c, c_end, at_once) as k0:
                     for place in coming:
                         code.prefetch(place + k0)
-                    with code.loop(k0, (k0 + line).minimum(c_end)) as k:
+                    with code.loop(k0, (k0 + at_once).minimum(c_end)) as k:
                         sums.add_products([begin + k for begin in lines], of_tap + k * width)
             first = code.both(t.equals(0), (c0 + c).equals(0))
             complete = code.both(c0 + c_end >= job[Word.CHANNELS], t_end >= taps)

@@ -93,7 +93,8 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
         store = define_store_phases(module, numbers, kernel.vectors)
     else:
         store = define_store_channels(module, numbers)
-    multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
+    prefetch = _define_prefetch(kernel, module, numbers)
+    multiply = [_define_multiply(kernel, module, numbers, v, prefetch) for v in range(1, kernel.vectors + 1)]
 
     def task(
         code: Code, job: Job, arguments: Arguments, packed: Pointer, scratch: Pointer, task: Int
@@ -138,7 +139,7 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
                 with code.loop(0, pixels, PLANAR_CHUNK) as pixel:
                     tile = tiles + code.select(waits, (m - at.m0) * job[Word.TILE_PITCH] + pixel * lanes, 0)
                     end = (pixel + PLANAR_CHUNK).minimum(pixels)
-                    fetches = code.select(m.equals(at.m0), job[Word.PREFETCHES], 0)
+                    fetches = job[Word.PREFETCHES] * code.select(m.equals(at.m0), 2, 1)
                     coming = target + (m * job[Word.TARGET_C] + at.row * job[Word.TARGET_H] + pixel)
                     for number, microkernel in enumerate(multiply, 1):
                         with code.when(registers.equals(number)):
@@ -176,16 +177,13 @@ def _gathered(
 
 
 def _coming_results(kernel: PlanarKernel, numbers: Numbers, job: Job, at: Place, last: ir.Value) -> Int:
-    """Bytes from a channel's results to the next, of a task whose results are to be asked for early; else 0.
-
-    Those are the finished ones of one image, where its pixels lie side by side.
-    """
+    """Bytes from a channel's results to the next where its pixels are finished and side by side; else 0."""
     code = job.code
     if kernel.phases:
         return code.index(0)
     dense = code.both(job[Word.TARGET_W].equals(1), job[Word.TARGET_H].equals(job[Word.GRID_W]))
     known = code.both(last, code.both(dense, at.images.equals(1)))
-    return code.select(known, job[Word.TARGET_C] * job[Word.PREFETCHES] * numbers.element.item_bytes, 0)
+    return code.select(known, job[Word.TARGET_C] * numbers.element.item_bytes, 0)
 
 
 def _packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Pointer:
@@ -194,13 +192,42 @@ def _packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Point
     return packed + (job[Word.PANEL_BASE] + group * registers * job[Word.WEIGHT_PANEL])
 
 
-def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:
+def _define_prefetch(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Ask for the part of a tile in what the next line of pixels reads, and in where results are written.
+
+    A function of its own: in the loop of products LLVM would hoist loads and run out of registers. Arguments:
+    job, scratch, origin of the places, first pixel of the tile, and counted from the first of the chunk,
+    first product and the one past the last, where the results of the chunk's first pixel will be written,
+    bytes from a channel's to the next (0: somewhere else), 2 if the products' lines are asked for as well.
+    """
+    code = define(module, "prefetch", [POINTER] * 3 + [I64] * 4 + [POINTER, I64, I64])
+    job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
+    scratch, origin, coming = code.pointer(1, I8), code.pointer(2, I8), code.pointer(7, numbers.stored)
+    pixel, in_chunk, k0, k_end, step, fetches = (code.argument(n) for n in (3, 4, 5, 6, 8, 9))
+    places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
+    tiles_a_line = max(1, LINE_BYTES // numbers.computed_bytes // kernel.rows)
+    turn = in_chunk // kernel.rows % tiles_a_line
+    with code.when(code.both(step > 0, k0.equals(0))):
+        of_tile = coming + in_chunk
+        with code.loop(turn, kernel.vectors * numbers.lanes, tiles_a_line) as channel:
+            code.prefetch(of_tile.moved_bytes(channel * step), writes=True)
+    with code.when(fetches.equals(2)):
+        following = origin.moved_bytes(places.read_index(pixel + kernel.rows))
+        with code.loop(k0 + turn, k_end, tiles_a_line) as k:
+            code.prefetch(following.moved_bytes(offsets.read_index(k)))
+    code.done()
+    return code.function
+
+
+def _define_multiply(
+    kernel: PlanarKernel, module: ir.Module, numbers: Numbers, vectors: int, prefetch: ir.Function
+) -> ir.Function:
     """Tiles of ``vectors`` registers of result channels, for some pixels of a task.
 
     Arguments: job, scratch, origin of the places, panel, elements from a register of it to the next, tiles
     ``[register][pixel][lane]`` (at the first pixel), products, first pixel and the one past the last, 1 if
     the tiles are begun; where the results of the first pixel will be written, and bytes from a channel's to
-    the next (0: not to be asked for early); whether to ask early for what is read.
+    the next; what to ask for early: nothing (0), results (1), what is read as well (2).
     """
     arguments = [POINTER] * 4 + [I64, POINTER] + [I64] * 4 + [POINTER, I64, I64]
     code = define(module, f"multiply_{vectors}", arguments)
@@ -212,26 +239,20 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
         code.pointer(5, numbers.computed),
     )
     panel_step, count, begin, end, begun = (code.argument(n) for n in (4, 6, 7, 8, 9))
-    coming, channel_step, fetches = code.pointer(10, numbers.stored), code.argument(11), code.argument(12)
-    lanes, line = numbers.lanes, LINE_BYTES // numbers.computed_bytes
+    coming, coming_step, fetches = code.pointer(10, I8), code.argument(11), code.argument(12)
+    lanes = numbers.lanes
     places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
 
     def tile_of(rows: int, pixel: Int) -> None:
         sums = Sums(code, numbers, rows, vectors, lanes, job[Word.TILE_PITCH] * lanes)
         lines = [origin.moved_bytes(places.read_index(pixel + r)) for r in range(rows)]
         tile = tiles + (pixel - begin) * lanes
-        # Each tile of a line of pixels asks for its part of what the next line reads and writes.
-        tiles_a_line = max(1, line // rows)
-        turn = (pixel - begin) // rows % tiles_a_line
-        if rows > REST_ROWS:
-            with code.when(channel_step > 0), code.loop(turn, vectors * lanes, tiles_a_line) as channel:
-                code.prefetch((coming + (pixel - begin)).moved_bytes(channel * channel_step), writes=True)
-        following = origin.moved_bytes(places.read_index(pixel + rows))
         with code.loop(0, count.maximum(1), STRETCH) as k0:
             k_end = (k0 + STRETCH).minimum(count)
             if rows > REST_ROWS:
-                with code.when(fetches.equals(1)), code.loop(k0 + turn, k_end, tiles_a_line) as k:
-                    code.prefetch(following.moved_bytes(offsets.read_index(k)))
+                with code.when(fetches > 0):
+                    code.call(prefetch, job.words, scratch, origin, pixel, pixel - begin, k0, k_end, coming,
+                              coming_step, fetches)  # fmt: skip
             sums.clear()
             with code.loop(k0, k_end) as k:
                 offset = offsets.read_index(k)

@@ -14,9 +14,9 @@ WORTH_A_THREAD = 1 << 19
 TASKS_WANTED = 8
 """Enough for a few threads to share evenly; fewer cost waiting, by a power of what is missing."""
 _WAITING_POWER = 0.3
-_START_CYCLES = 12000.0
+_START_CYCLES = 8000.0
 """Until a second thread begins."""
-_UNEVEN = 0.15
+_UNEVEN = 0.08
 """The part of its longest task that a call waits for, as tasks of one size do not take the same time."""
 _REST_CYCLES = 1.4
 """Of a row of the small tiles that left-over pixels are multiplied in, relative to one of the large."""

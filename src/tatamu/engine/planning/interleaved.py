@@ -10,7 +10,7 @@ from tatamu.engine.planning.common import shared_out, threads_used, tile_rows
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
-_PACK_CYCLES = 0.7
+_PACK_CYCLES = 1.0
 """Of a weight that is turned and packed."""
 _READ_CYCLES = 0.3
 """Of a weight that was packed before, from the cache that all cores share."""

@@ -32,6 +32,8 @@ _FAR_WAIT_CYCLES = 10
 _STEP_CYCLES = 1.5
 """Of one step of a register tile, besides its products."""
 _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
+_TASKS_A_THREAD = 8
+"""That share the work evenly enough: more are only weighed where larger tasks are not."""
 _STORE_CYCLES = 12
 """Of a register of results that is turned and written."""
 _SHARED_BYTES = range(64 << 10, 64 << 20)
@@ -124,11 +126,18 @@ def plan_planar(
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
+    blocks = sorted({-(-registers // n) for n in _SPLITS if n <= registers}, reverse=True)
+
+    def worth_weighing(images: int, block_h: int) -> list[int]:
+        """Blocks of registers: the largest, and smaller ones until there are tasks enough."""
+        sets = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
+        return blocks[:2] + [it for it in blocks[2:] if sets * (registers // it) <= _TASKS_A_THREAD * threads]
+
     best = min(
         (
             (*shape, block, shares)
             for shape in shapes
-            for block in sorted({-(-registers // n) for n in _SPLITS if n <= registers}, reverse=True)
+            for block in worth_weighing(*shape)
             for shares in ((False, True) if work.may_share else (False,))
         ),
         key=lambda choice: cycles(*choice),
