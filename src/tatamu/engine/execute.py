@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tatamu.engine.lowering.common import Lowered
+from tatamu.engine.planning.common import WORTH_A_THREAD
 from tatamu.engine.runtime import jit, memory, threads
 from tatamu.engine.target import Target
-
-_WORTH_A_THREAD = 1 << 19
 
 
 class Call:
@@ -40,8 +39,8 @@ class Call:
         holds them already. ``residual`` is the address of what the pass's ending adds, if it does.
         """
         count = 1
-        if self._operations >= _WORTH_A_THREAD:
-            count = threads.usable(min(most_threads, 1 + self._operations // _WORTH_A_THREAD))
+        if self._operations >= WORTH_A_THREAD:
+            count = threads.usable(min(most_threads, 1 + self._operations // WORTH_A_THREAD))
         size = count * self._scratch_bytes
         workspace = memory.take(size if packed else size + self._shared_bytes)
         try:

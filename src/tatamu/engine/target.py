@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Target:
     l2_bytes: int
     dots: bool = False
     """Whether an instruction multiplies pairs of bf16 and adds both products to a float32."""
+    cores: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """That this process may run on: work is cut to be shared evenly by so many threads."""
 
     def lanes(self, item_bytes: int) -> int:
         """How many elements of ``item_bytes`` bytes one register holds."""

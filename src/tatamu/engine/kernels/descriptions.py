@@ -88,7 +88,7 @@ class InterleavedKernel:
 
 PLANAR_CHUNK = 64
 """Pixels whose sums stay in the first cache until they are written; a multiple of all registers and tiles."""
-PLANAR_REST, PLANAR_REST_ROWS = 4, 2
+REST, REST_ROWS = 4, 2
 """So many pixels at most that are left over are multiplied in tiles of so few."""
 PLANAR_PACK_CHANNELS = 64
 """Channels of a register of result channels that one task packs."""

@@ -12,7 +12,7 @@ from llvmlite import ir
 from tatamu.engine.kernels.descriptions import STRETCH, DirectKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue
-from tatamu.engine.kernels.ir import I1, I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.ir import I1, I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import TABLE_HEADER, Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
 from tatamu.engine.kernels.numbers import Numbers, PairNumbers
@@ -110,6 +110,7 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
         for v in range(1, kernel.vectors + 1)
     ]
     epilogue = define_epilogue(module, numbers, kernel.rows, width, kernel.target_interleaved)
+    prefetch = _define_prefetch(kernel, module, numbers)
     code = define(module, "multiply_pixels", [POINTER] * 5 + [I64] * 8)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     scratch = code.pointer(1, I8)
@@ -139,6 +140,12 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
         tile = tiles + (first_tile * (kernel.rows * width) + (row - row0) * tile_step)
         of_row = weights + (row - row0) * row_step
         bias = biases + (row - row0)
+        with code.when(job[Word.PREFETCHES].equals(1)):
+            code.call(
+                prefetch, slab + pixel, table, count, (row - row0) // kernel.rows,
+                (rows_end - row0 + (kernel.rows - 1)) // kernel.rows, start + row * job[Word.TARGET_C],
+                job[Word.TARGET_C],
+            )  # fmt: skip
         for v, microkernel in enumerate(multiply, 1):
             with code.when(registers.equals(v)), code.loop(0, count.maximum(1), STRETCH) as k:
                 where: tuple[Int | Pointer | ir.Value, ...] = ()
@@ -155,6 +162,29 @@ def _define_multiply_pixels(kernel: DirectKernel, module: ir.Module, numbers: Nu
             code.call(
                 epilogue, job.words, tile, target, bias, row, present, pixel, wide, line0, column0
             )  # fmt: skip
+    code.done()
+    return code.function
+
+
+def _define_prefetch(kernel: DirectKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Ask for the lines of a tile's results, and for its part of what the next tile of pixels reads.
+
+    A function, so that nothing of it is computed where operands are near. Arguments: slab (at the first
+    pixel), table of products, their number, number of the tile among those above each other, how many these
+    are, results of the first row, elements from one row of them to the next.
+    """
+    code = define(module, "prefetch", [POINTER] * 2 + [I64] * 3 + [POINTER, I64])
+    slab, table = code.pointer(0, numbers.computed), code.pointer(1, I64)
+    count, number, tiles, step = (code.argument(n) for n in (2, 3, 4, 6))
+    results = code.pointer(5, numbers.stored)
+    width = kernel.vectors * numbers.lanes
+    for r in range(kernel.rows):
+        for at in range(0, width * numbers.element.item_bytes, LINE_BYTES):
+            code.prefetch((results + step * r).moved_bytes(at), writes=True)
+    with code.loop(number, count, tiles) as k:
+        following = slab.moved_bytes(table.read_index(k * 2 + 1)) + width
+        for at in range(0, width * numbers.computed_bytes, LINE_BYTES):
+            code.prefetch(following.moved_bytes(at))
     code.done()
     return code.function
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.descriptions import REST, REST_ROWS, InterleavedKernel
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.ir import I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import ColumnTap, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers, PairNumbers
@@ -129,12 +129,22 @@ def _define_multiply(
     panel, panel_channels = code.pointer(8, numbers.computed), code.argument(9)
     taps, pitch = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS], job[Word.ADDRESSES]
     taps_at_once, channels_at_once = job[Word.TAPS_A_STRETCH], job[Word.CHANNELS_A_STRETCH]
-    width = vectors * numbers.lanes
+    width, far = vectors * numbers.lanes, job[Word.PREFETCHES].equals(1)
+    # Channels for which the next tile's lines are asked for at a time: those of a line, or once for all.
+    at_once = code.select(far, LINE_BYTES // numbers.computed_bytes, channels_at_once)
     # Tiles wait for the next block of channels; where there is none, all use the same place.
     tile_step = code.select(job[Word.CHANNELS] <= job[Word.CHANNEL_BLOCK], 0, width)
-    sums = Sums(code, numbers, kernel.rows, vectors, width)
-    with code.loop(0, pixels, kernel.rows) as pixel:
+
+    def tile_of(rows: int, pixel: Int) -> None:
+        sums = Sums(code, numbers, rows, vectors, width)
         tile = tiles.of(numbers.computed) + pixel * tile_step
+        # The next tile's lines come while this one is multiplied; past the last they are any address.
+        following = range(rows, 2 * rows) if rows > REST_ROWS else ()
+        with code.when(far):
+            for r in following:
+                result = Pointer(code, results.of(POINTER).load(pixel + r), numbers.stored) + m
+                for at in range(0, width * numbers.element.item_bytes, LINE_BYTES):
+                    code.prefetch(result.moved_bytes(at), writes=True)
         with (
             code.loop(0, taps.maximum(1), taps_at_once) as t,
             code.loop(0, channels, channels_at_once) as c,
@@ -143,19 +153,33 @@ def _define_multiply(
             sums.clear()
             with code.loop(t, t_end) as tap:
                 found = addresses.of(POINTER) + (tap * pitch + pixel)
-                lines = [Pointer(code, found.load(r), numbers.computed) + c0 for r in range(kernel.rows)]
+                lines, coming = (
+                    [Pointer(code, found.load(r), numbers.computed) + c0 for r in numbered]
+                    for numbered in (range(rows), following)
+                )
                 of_tap = panel + tap * panel_channels * width
-                with code.loop(c, c_end) as k:
-                    sums.add_products([line + k for line in lines], of_tap + k * width)
+                with code.loop(c, c_end, at_once) as k0:
+                    for place in coming:
+                        code.prefetch(place + k0)
+                    with code.loop(k0, (k0 + at_once).minimum(c_end)) as k:
+                        sums.add_products([begin + k for begin in lines], of_tap + k * width)
             first = code.both(t.equals(0), (c0 + c).equals(0))
             complete = code.both(c0 + c_end >= job[Word.CHANNELS], t_end >= taps)
             with code.either(complete) as (done, waiting):
                 with done:
                     sums.add_tile(tile, first)
-                    present = (pixels - pixel).minimum(kernel.rows)
+                    present = (pixels - pixel).minimum(rows)
                     _store_pixels(sums, results.of(POINTER) + pixel, m, biases, present, across)
                 with waiting:
                     sums.flush(tile, first)
+
+    # A few pixels that are left over would waste most of a tile.
+    rest = pixels % kernel.rows
+    whole = code.select(rest > REST, pixels, pixels - rest)
+    with code.loop(0, whole, kernel.rows) as pixel:
+        tile_of(kernel.rows, pixel)
+    with code.loop(whole, pixels, REST_ROWS) as pixel:
+        tile_of(REST_ROWS, pixel)
     code.done()
     return code.function
 

@@ -36,6 +36,9 @@ BF16 = _BrainFloatType()
 POINTER = ir.PointerType()
 VOID = ir.VoidType()
 
+LINE_BYTES = 64
+"""Of what is prefetched at a time: a line of the cache."""
+
 Index = Union["Int", int]
 
 
@@ -392,10 +395,13 @@ class Code:
         )
         self.builder.call(store, [value, target.raw, I32(scalar_bytes(target.element)), mask])
 
-    def prefetch(self, place: Pointer) -> None:
-        """Bring the line of memory at an address nearer, which is to be read soon; it need not exist."""
+    def prefetch(self, place: Pointer, *, writes: bool = False) -> None:
+        """Bring the line of memory at an address nearer, which is to be used soon; it need not exist.
+
+        One that is to be read comes to L2; one that the thread ``writes`` to L1, as its own.
+        """
         hint = self.intrinsic("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
-        self.builder.call(hint, [place.raw, I32(0), I32(2), I32(1)])
+        self.builder.call(hint, [place.raw, I32(int(writes)), I32(3 if writes else 2), I32(1)])
 
     def fill_zero(self, target: Pointer, count: Int) -> None:
         """Zero ``count`` elements."""

@@ -161,6 +161,8 @@ class Word(IntEnum):
     """Weights of a lane that lie side by side; `WEIGHT_TAP_TABLE` says where each run begins."""
     STRETCH_ROWS = auto()
     """Row taps that are summed before they are added to the sum of the others."""
+    PREFETCHES = auto()
+    """1 where operands are too large to be near: lines of the next tiles are asked for."""
     # The products: which weight meets which place of the slab.
     # Where a kernel with pixels as scalars reads them: a copy of padded planes, or the source itself.
     PLACE_N = auto()

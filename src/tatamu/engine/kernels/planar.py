@@ -16,13 +16,13 @@ from llvmlite import ir
 from tatamu.engine.kernels.descriptions import (
     PLANAR_CHUNK,
     PLANAR_PACK_CHANNELS,
-    PLANAR_REST,
-    PLANAR_REST_ROWS,
+    REST,
+    REST_ROWS,
     STRETCH,
     PlanarKernel,
 )
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.ir import I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import Header, WeightLines, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
@@ -93,7 +93,8 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
         store = define_store_phases(module, numbers, kernel.vectors)
     else:
         store = define_store_channels(module, numbers)
-    multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
+    prefetch = _define_prefetch(kernel, module, numbers)
+    multiply = [_define_multiply(kernel, module, numbers, v, prefetch) for v in range(1, kernel.vectors + 1)]
 
     def task(
         code: Code, job: Job, arguments: Arguments, packed: Pointer, scratch: Pointer, task: Int
@@ -125,6 +126,8 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
             last = c0 + channel_block >= channels
             # Sums that wait for no other channels are written a chunk at a time, from the same few lines.
             waits = channels > channel_block
+            begun = code.select(c0.equals(0), 1, 0)
+            coming_step = _coming_results(kernel, numbers, job, at, last)
             panel_step = code.select(shares, job[Word.WEIGHT_PANEL], count * lanes)
             with code.loop(at.m0, at.m_end, width) as m:
                 across = (at.m_end - m).minimum(width)
@@ -136,10 +139,14 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
                 with code.loop(0, pixels, PLANAR_CHUNK) as pixel:
                     tile = tiles + code.select(waits, (m - at.m0) * job[Word.TILE_PITCH] + pixel * lanes, 0)
                     end = (pixel + PLANAR_CHUNK).minimum(pixels)
+                    fetches = job[Word.PREFETCHES] * code.select(m.equals(at.m0), 2, 1)
+                    coming = target + (m * job[Word.TARGET_C] + at.row * job[Word.TARGET_H] + pixel)
                     for number, microkernel in enumerate(multiply, 1):
                         with code.when(registers.equals(number)):
-                            code.call(microkernel, job.words, scratch, origin, panel, panel_step, tile, count,
-                                      pixel, end, code.select(c0.equals(0), 1, 0))  # fmt: skip
+                            code.call(
+                                microkernel, job.words, scratch, origin, panel, panel_step, tile, count,
+                                pixel, end, begun, coming, coming_step, fetches,
+                            )  # fmt: skip
                     with code.when(last):
                         code.call(
                             store, job.words, tile, target, bias, m, across, pixel, end, at.row, at.rows
@@ -169,20 +176,61 @@ def _gathered(
     return Pointer(code, chosen, numbers.computed)
 
 
+def _coming_results(kernel: PlanarKernel, numbers: Numbers, job: Job, at: Place, last: ir.Value) -> Int:
+    """Bytes from a channel's results to the next where its pixels are finished and side by side; else 0."""
+    code = job.code
+    if kernel.phases:
+        return code.index(0)
+    dense = code.both(job[Word.TARGET_W].equals(1), job[Word.TARGET_H].equals(job[Word.GRID_W]))
+    known = code.both(last, code.both(dense, at.images.equals(1)))
+    return code.select(known, job[Word.TARGET_C] * numbers.element.item_bytes, 0)
+
+
 def _packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Pointer:
     """The packed weights of a group, where tasks share them."""
     registers = (job[Word.M] + (lanes - 1)) // lanes
     return packed + (job[Word.PANEL_BASE] + group * registers * job[Word.WEIGHT_PANEL])
 
 
-def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:
+def _define_prefetch(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
+    """Ask for the part of a tile in what the next line of pixels reads, and in where results are written.
+
+    A function of its own: in the loop of products LLVM would hoist loads and run out of registers. Arguments:
+    job, scratch, origin of the places, first pixel of the tile, and counted from the first of the chunk,
+    first product and the one past the last, where the results of the chunk's first pixel will be written,
+    bytes from a channel's to the next (0: somewhere else), 2 if the products' lines are asked for as well.
+    """
+    code = define(module, "prefetch", [POINTER] * 3 + [I64] * 4 + [POINTER, I64, I64])
+    job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
+    scratch, origin, coming = code.pointer(1, I8), code.pointer(2, I8), code.pointer(7, numbers.stored)
+    pixel, in_chunk, k0, k_end, step, fetches = (code.argument(n) for n in (3, 4, 5, 6, 8, 9))
+    places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
+    tiles_a_line = max(1, LINE_BYTES // numbers.computed_bytes // kernel.rows)
+    turn = in_chunk // kernel.rows % tiles_a_line
+    with code.when(code.both(step > 0, k0.equals(0))):
+        of_tile = coming + in_chunk
+        with code.loop(turn, kernel.vectors * numbers.lanes, tiles_a_line) as channel:
+            code.prefetch(of_tile.moved_bytes(channel * step), writes=True)
+    with code.when(fetches.equals(2)):
+        following = origin.moved_bytes(places.read_index(pixel + kernel.rows))
+        with code.loop(k0 + turn, k_end, tiles_a_line) as k:
+            code.prefetch(following.moved_bytes(offsets.read_index(k)))
+    code.done()
+    return code.function
+
+
+def _define_multiply(
+    kernel: PlanarKernel, module: ir.Module, numbers: Numbers, vectors: int, prefetch: ir.Function
+) -> ir.Function:
     """Tiles of ``vectors`` registers of result channels, for some pixels of a task.
 
     Arguments: job, scratch, origin of the places, panel, elements from a register of it to the next, tiles
     ``[register][pixel][lane]`` (at the first pixel), products, first pixel and the one past the last, 1 if
-    the tiles are begun.
+    the tiles are begun; where the results of the first pixel will be written, and bytes from a channel's to
+    the next; what to ask for early: nothing (0), results (1), what is read as well (2).
     """
-    code = define(module, f"multiply_{vectors}", [POINTER] * 4 + [I64, POINTER] + [I64] * 4)
+    arguments = [POINTER] * 4 + [I64, POINTER] + [I64] * 4 + [POINTER, I64, I64]
+    code = define(module, f"multiply_{vectors}", arguments)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     panel = code.pointer(3, numbers.computed)
     scratch, origin, tiles = (
@@ -191,6 +239,7 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
         code.pointer(5, numbers.computed),
     )
     panel_step, count, begin, end, begun = (code.argument(n) for n in (4, 6, 7, 8, 9))
+    coming, coming_step, fetches = code.pointer(10, I8), code.argument(11), code.argument(12)
     lanes = numbers.lanes
     places, offsets = (scratch.moved_bytes(job[word]).of(I64) for word in (Word.ROWS_AT, Word.ADDRESSES_AT))
 
@@ -199,19 +248,26 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
         lines = [origin.moved_bytes(places.read_index(pixel + r)) for r in range(rows)]
         tile = tiles + (pixel - begin) * lanes
         with code.loop(0, count.maximum(1), STRETCH) as k0:
+            k_end = (k0 + STRETCH).minimum(count)
+            if rows > REST_ROWS:
+                with code.when(fetches > 0):
+                    code.call(prefetch, job.words, scratch, origin, pixel, pixel - begin, k0, k_end, coming,
+                              coming_step, fetches)  # fmt: skip
             sums.clear()
-            with code.loop(k0, (k0 + STRETCH).minimum(count)) as k:
+            with code.loop(k0, k_end) as k:
                 offset = offsets.read_index(k)
-                sums.add_products([line.moved_bytes(offset) for line in lines], panel + k * lanes, panel_step)
+                sums.add_products(
+                    [begin.moved_bytes(offset) for begin in lines], panel + k * lanes, panel_step
+                )
             sums.flush(tile, code.both(begun.equals(1), k0.equals(0)))
 
     # A few pixels that are left over would waste most of a tile.
     rest = (end - begin) % kernel.rows
-    whole = code.select(rest > PLANAR_REST, end, end - rest)
+    whole = code.select(rest > REST, end, end - rest)
     with code.loop(begin, whole, kernel.rows) as pixel:
         tile_of(kernel.rows, pixel)
-    with code.loop(whole, end, PLANAR_REST_ROWS) as pixel:
-        tile_of(PLANAR_REST_ROWS, pixel)
+    with code.loop(whole, end, REST_ROWS) as pixel:
+        tile_of(REST_ROWS, pixel)
     code.done()
     return code.function
 

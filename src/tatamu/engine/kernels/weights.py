@@ -70,15 +70,17 @@ def _define_real(module: ir.Module, numbers: Numbers, rows: int) -> ir.Function:
     length = code.select(by_channels, channels, code.select(joined, channels * taps, taps))
     unit = code.select(by_channels, stride_c, 1)
     step = code.select(by_channels, taps, 1)
-    # A block as wide as it is high is turned in registers.
-    turned = code.select(unit.equals(1), length - length % rows, 0) if rows > 1 else code.index(0)
+    # A block as wide as it is high is turned in registers; the last of a line again where it is cut short.
+    in_blocks = code.both(unit.equals(1), length >= rows)
+    turned = code.select(in_blocks, length, 0) if rows > 1 else code.index(0)
     side_by_side = code.both(stride_m.equals(1), last_row >= rows - 1)
     with code.loop(0, lines) as line:
         from_tap = places.read_index(code.select(by_channels, line, 0))
         begin = weight + (from_tap + code.select(by_channels, 0, line * stride_c))
         target = panel + code.select(by_channels, line, line * length) * rows
         if rows > 1:
-            with code.loop(0, turned, rows) as k:
+            with code.loop(0, turned, rows) as block:
+                k = block.minimum(length - rows)
                 held = [numbers.load(code, begin + offset, k, rows) for offset in offsets]
                 for lane, column in enumerate(transpose(code, held)):
                     target.store(column, (k + lane) * step * rows)
@@ -132,18 +134,20 @@ def define_pack_columns(module: ir.Module, numbers: Numbers) -> ir.Function:
     stride_m, stride_c = job[Word.WEIGHT_M], job[Word.WEIGHT_C]
     places = job.table + job[Word.WEIGHT_TAP_TABLE]
     width = registers * lanes
-    whole = code.select(stride_c.equals(1), channels - channels % lanes, 0)
+    # Turned in registers, as many channels as lanes at a time; a few of the last twice where some are left.
+    turned = code.select(code.both(stride_c.equals(1), channels >= lanes), channels, 0)
     with code.loop(0, registers) as register, code.loop(0, taps) as t:
         row = row0 + register * lanes
         last = job[Word.M] - row - 1
         begin = weight + (row * stride_m + first * stride_c + places.read_index(t))
         target = panel + (t * channels * width + register * lanes)
-        with code.loop(0, whole, lanes) as c:
+        with code.loop(0, turned, lanes) as block:
+            c = block.minimum(channels - lanes)
             held = [(begin + last.minimum(lane) * stride_m).load(c, lanes) for lane in range(lanes)]
             for lane, column in enumerate(transpose(code, held)):
                 target.store(column, (c + lane) * width)
         side_by_side = code.both(stride_m.equals(1), last >= lanes - 1)
-        with code.loop(whole, channels) as c, code.either(side_by_side) as (together, apart):
+        with code.loop(turned, channels) as c, code.either(side_by_side) as (together, apart):
             with together:
                 target.store((begin + c * stride_c).load(0, lanes), c * width)
             with apart, code.loop(0, lanes) as r:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.runtime.jit import Kernel
-from tatamu.engine.spec import Layout
+from tatamu.engine.spec import ElementType, Layout
+from tatamu.engine.target import Target
 from tatamu.geometry import Axis, Geometry
 
 _GRAIN_OPERATIONS = 1 << 17
+_FAR = 4
+"""Times L2: operands of so many bytes come from so far away that asking for their lines early is worth it."""
 
 Strides = tuple[int, int, int, int]
 """Of the four axes of an operand, in elements."""
@@ -82,6 +85,12 @@ def operand_words(role: str, strides: Strides, channels: int, parts: int) -> dic
 def grain(tasks: int, operations: int) -> int:
     """How many tasks a thread takes at a time: enough work to be worth an atomic step, and no more."""
     return max(1, min(tasks // 8, _GRAIN_OPERATIONS * tasks // max(1, operations)))
+
+
+def prefetches(geometry: Geometry, element: ElementType, target: Target) -> int:
+    """1 where input and output together are too large to be near when they are read and written."""
+    items = math.prod(geometry.input_size) + math.prod(geometry.output_size)
+    return int(items * element.item_bytes > _FAR * target.l2_bytes)
 
 
 def flattened(geometry: Geometry, *operands: Operand) -> Geometry:

@@ -16,6 +16,7 @@ from tatamu.engine.lowering.common import (
     flattened,
     grain,
     operand_words,
+    prefetches,
     scalars,
 )
 from tatamu.engine.lowering.packed_rows import PackedRows
@@ -207,6 +208,7 @@ def _lower_direct(
         Word.M: m,
         Word.HEIGHT: height,
         Word.ROW_MODE: mode,
+        Word.PREFETCHES: prefetches(geometry, element, target),
         Word.HAS_BIAS: int(side.bias_stride is not None),
         Word.BIAS_C: (side.bias_stride or 0) * parts,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tatamu.engine.kernels.descriptions import InterleavedKernel
 from tatamu.engine.kernels.job import TABLE_HEADER, RowMode, Word
-from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words, prefetches
 from tatamu.engine.lowering.packed_rows import PackedRows
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.planning.common import tiles
@@ -62,6 +62,7 @@ def lower(
         Word.GROUPS: geometry.groups,
         Word.M: side.m,
         Word.HEIGHT: height,
+        Word.PREFETCHES: prefetches(geometry, element, target),
         Word.HAS_BIAS: int(side.bias_stride is not None),
         Word.BIAS_C: side.bias_stride or 0,
         Word.WEIGHT_G: side.weight_g,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tatamu.engine import taps
 from tatamu.engine.kernels.descriptions import PLANAR_CHUNK, PLANAR_PACK_CHANNELS, PlanarKernel
 from tatamu.engine.kernels.job import WeightLines, Word
-from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
+from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words, prefetches
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.planning.common import tiles
@@ -180,6 +180,7 @@ def lower_jobs(
         Word.WEIGHT_M: side.weight_m,
         Word.WEIGHT_C: side.weight_c,
         Word.SPARE_ROWS: rows,
+        Word.PREFETCHES: prefetches(geometry, element, target),
     }
     first_task = operations = scratch = packed = 0
     registers = -(-side.m // lanes)

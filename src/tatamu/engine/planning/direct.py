@@ -166,6 +166,9 @@ def plan_direct(work: Work, element: ElementType, target: Target) -> Plan:
         bytes_a_column = best.slab_bytes // block_w
         while block_w > width and (block_w > 2 * _PIXELS_WANTED or bytes_a_column * block_w > budget):
             block_w = -(-(block_w // 2) // width) * width
+        # As even as whole registers allow: a short last block would leave threads waiting for the others.
+        even = -(-work.grid_w // -(-work.grid_w // block_w))
+        block_w = min(block_w, -(-even // lanes) * lanes)
         if block_w < work.grid_w:
             form = Form.ALIGNED
     # A task's panels of weights are read once for each tile of pixels: they should stay in L2.

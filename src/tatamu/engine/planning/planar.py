@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tatamu.engine.kernels.descriptions import PLANAR_REST, PLANAR_REST_ROWS, STRETCH
+from tatamu.engine.kernels.descriptions import STRETCH
+from tatamu.engine.planning.common import shared_out, threads_used, tile_rows
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
-_TASKS_WANTED = 8
-_WAITING_POWER = 0.2
 _MOST_PIXELS = 1600
 _PACK_CYCLES = 1.0
 """Of a weight that is turned and packed."""
@@ -32,9 +31,9 @@ _FAR_WAIT_CYCLES = 10
 """The same where they have left the cache."""
 _STEP_CYCLES = 1.5
 """Of one step of a register tile, besides its products."""
-_REST_CYCLES = 1.4
-"""Of a row of the small tiles that left-over pixels are multiplied in, relative to one of the large."""
-_SPLITS = (1, 2, 4, 8, 16)
+_SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 32)
+_TASKS_A_THREAD = 8
+"""That share the work evenly enough: more are only weighed where larger tasks are not."""
 _STORE_CYCLES = 12
 """Of a register of results that is turned and written."""
 _SHARED_BYTES = range(64 << 10, 64 << 20)
@@ -79,14 +78,6 @@ def may_share(weights: int, item: int) -> bool:
     return weights * item in _SHARED_BYTES
 
 
-def _tile_rows(pixels: int, rows: int) -> float:
-    """Rows of register tiles that some pixels take, as much as they cost."""
-    rest = pixels % rows
-    if rest > PLANAR_REST:
-        return pixels - rest + rows
-    return pixels - rest + _REST_CYCLES * PLANAR_REST_ROWS * -(-rest // PLANAR_REST_ROWS)
-
-
 def plan_planar(
     work: PlanarWork, rows: int, most_vectors: int, element: ElementType, target: Target
 ) -> PlanarPlan:
@@ -95,52 +86,65 @@ def plan_planar(
     grid_h, grid_w = work.grid
     registers = -(-work.m // lanes)
     taps = max(1, work.taps)
+    products = taps * work.channels
     room = _room(target)
-    weights = registers * lanes * work.channels * taps
+    weights = registers * lanes * products
     reading = _FAR_CYCLES if weights * item > room else _NEAR_CYCLES
+    operations = work.batch * work.groups * grid_h * grid_w * work.m * products
+    threads = threads_used(target, operations)
 
-    def cycles(vectors: int, images: int, block_h: int, across: int, shares: bool) -> float:
-        pixels = images * block_h * grid_w
-        blocks = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
-        m_blocks = -(-registers // (across * vectors))
-        products = taps * work.channels
-        tile_rows = _tile_rows(pixels, rows)
-        waits = -(-products // STRETCH) * _WAIT_CYCLES + _STORE_CYCLES
-        if pixels * across * vectors * lanes * item > room:
-            block = _channel_block(work, vectors * lanes, images, block_h, item, room)
-            waits += -(-work.channels // block) * _FAR_WAIT_CYCLES
-        cost = tile_rows * products * (registers + -(-registers // vectors) * _STEP_CYCLES / rows)
-        cost += registers * (reading if shares else _PACK_CYCLES) * lanes * products
-        cost += registers * waits * -(-pixels // lanes) * lanes
-        cost += m_blocks * (_TASK_CYCLES + pixels + products)
-        lines = _lines(work, images, block_h)
-        read = lines * work.columns * item
-        passes = m_blocks if read < room else -(-registers // vectors)
-        cost += passes * work.channels * read / _BYTES_A_CYCLE
-        if not work.in_place:
-            copied = lines * (2 + work.columns // lanes)
-            cost += m_blocks * work.channels * copied * _COPY_CYCLES
-        tasks = blocks * m_blocks
-        waiting: float = max(1.0, _TASKS_WANTED / tasks) ** _WAITING_POWER
-        first = work.groups * weights * _PACK_CYCLES + _PHASE_CYCLES if shares else 0.0
-        return cost * blocks * waiting + first
+    def vectors_of(block: int) -> int:
+        """The width of the tiles that a block of so many registers is cut into."""
+        return -(-block // -(-block // most_vectors))
+
+    def cycles(images: int, block_h: int, block: int, shares: bool) -> float:
+        """Of the whole job, with tasks of ``block`` registers."""
+        vectors = vectors_of(block)
+
+        def of_task(size: int, registers: int) -> float:
+            """Of rows of an image, or of so many images."""
+            images_now, rows_now = (size, grid_h) if images > 1 else (1, size)
+            pixels, tiles = images_now * rows_now * grid_w, -(-registers // vectors)
+            waits = -(-products // STRETCH) * _WAIT_CYCLES + _STORE_CYCLES
+            if pixels * registers * lanes * item > room:
+                at_once = _channel_block(work, vectors * lanes, images_now, rows_now, item, room)
+                waits += -(-work.channels // at_once) * _FAR_WAIT_CYCLES
+            cost = tile_rows(pixels, rows) * products * (registers + tiles * _STEP_CYCLES / rows)
+            cost += registers * (reading if shares else _PACK_CYCLES) * lanes * products
+            cost += registers * waits * -(-pixels // lanes) * lanes
+            cost += _TASK_CYCLES + pixels + products
+            lines = _lines(work, images_now, rows_now)
+            read = lines * work.columns * item
+            cost += (1 if read < room else tiles) * work.channels * read / _BYTES_A_CYCLE
+            if not work.in_place:
+                cost += work.channels * lines * (2 + work.columns // lanes) * _COPY_CYCLES
+            return cost
+
+        down, sets = ((work.batch, images), 1) if images > 1 else ((grid_h, block_h), work.batch)
+        first = work.groups * weights * _PACK_CYCLES / threads + _PHASE_CYCLES if shares else 0.0
+        return shared_out(of_task, down, (registers, block), sets * work.groups, threads) + first
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
-    widths = {most_vectors, max(1, most_vectors - 1)} if registers >= most_vectors else {registers}
+    blocks = sorted({-(-registers // n) for n in _SPLITS if n <= registers}, reverse=True)
+
+    def worth_weighing(images: int, block_h: int) -> list[int]:
+        """Blocks of registers: the largest, and smaller ones until there are tasks enough."""
+        sets = work.groups * -(-work.batch // images) * -(-grid_h // block_h)
+        return blocks[:2] + [it for it in blocks[2:] if sets * (registers // it) <= _TASKS_A_THREAD * threads]
+
     best = min(
         (
-            (vectors, *shape, across, shares)
-            for vectors in sorted(widths, reverse=True)
+            (*shape, block, shares)
             for shape in shapes
-            for across in sorted({-(-registers // vectors // n) for n in _SPLITS if n * vectors <= registers})
+            for block in worth_weighing(*shape)
             for shares in ((False, True) if work.may_share else (False,))
         ),
         key=lambda choice: cycles(*choice),
     )
-    vectors, images, block_h, across, shares = best
+    images, block_h, registers_a_task, shares = best
+    vectors, m_block = vectors_of(registers_a_task), registers_a_task * lanes
     block = _channel_block(work, vectors * lanes, images, block_h, item, room)
-    m_block = across * vectors * lanes
     reason = (
         f"planar: {rows}x{vectors} tile for {work.m} channels; blocks of {images}x{block_h}x{grid_w} pixels,"
         f" {m_block} channels each, summed over {block} of {work.channels} channels at a time"
