@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import PLANAR_CHUNK, PLANAR_PACK_CHANNELS, PlanarKernel
+from tatamu.engine.kernels.descriptions import PLANAR_CHUNK, PLANAR_PACK_CHANNELS, FewChannelsKernel, PlanarKernel
 from tatamu.engine.kernels.job import WeightLines, Word
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.lowering.sides import Side
@@ -153,13 +153,17 @@ def lower_jobs(
     weight: Operand,
     folded: Folded | None = None,
     listed_weights: list[int] | None = None,
+    few_channels: FewChannelsKernel | None = None,
 ) -> Lowered:
     """The pass as these jobs.
 
     ``listed_weights`` say where the weights of the only job's taps lie if not at the places of a kernel.
+    ``few_channels`` is the kernel of the pass if it is not the planar one.
     """
-    rows, most = max(tiles(target).items())
-    kernel = PlanarKernel(element, rows, most, folded is not None)
+    kernel = few_channels or PlanarKernel(element, *max(tiles(target).items()), folded is not None)
+    rows, widths = kernel.rows, (kernel.vectors, max(1, kernel.vectors - 1))
+    if few_channels:  # Its register tiles are cut already.
+        widths = widths[:1]
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(len(jobs))
     weight_count = math.prod(geometry.weight_size)
@@ -187,7 +191,7 @@ def lower_jobs(
     # The job with the most products is planned for; the others, a row or column smaller, follow it.
     works = [_work(geometry, element, side, job, may_share=may) for job in jobs]
     weightiest = max(works, key=lambda work: work.grid[0] * work.grid[1] * work.taps)
-    common = plan_planar(weightiest, rows, most, element, target)
+    common = plan_planar(weightiest, rows, widths, element, target)
     shares = common.shares
     for number, (work, (down, across)) in enumerate(zip(works, jobs, strict=True)):
         axes, in_place = (_padded(down), _padded(across)), work.in_place
@@ -327,7 +331,11 @@ def _folded_words(table: Table, folded: Folded) -> tuple[dict[Word, int], Hashab
 
 
 def _scratch_words(
-    kernel: PlanarKernel, target: Target, plan: PlanarPlan, work: PlanarWork, slab_items: int
+    kernel: PlanarKernel | FewChannelsKernel,
+    target: Target,
+    plan: PlanarPlan,
+    work: PlanarWork,
+    slab_items: int,
 ) -> tuple[dict[Word, int], int]:
     """Where the parts of a thread's scratch begin, and how many bytes it has."""
     lanes, item = target.lanes(kernel.element.compute_bytes), kernel.element.compute_bytes
@@ -337,8 +345,12 @@ def _scratch_words(
     waits = plan.channel_block < work.channels
     waiting, width = (pixels, plan.m_block) if waits else (min(pixels, PLANAR_CHUNK), plan.vectors * lanes)
     pitch = waiting + max(lanes, kernel.rows)
+    listed = 8 * (pixels + kernel.rows)
+    few = isinstance(kernel, FewChannelsKernel)
     sizes = (
-        (Word.ROWS_AT, 8 * (pixels + kernel.rows)),
+        (Word.ROWS_AT, listed),
+        (Word.RESULTS_AT, listed if few else 0),
+        (Word.BIAS_AT, (plan.m_block + width) * item if few else 0),
         (Word.ADDRESSES_AT, 8 * products),
         (Word.PANEL_AT, 0 if plan.shares else products * plan.vectors * lanes * item),
         (Word.SLAB_AT, (slab_items + lanes) * item),

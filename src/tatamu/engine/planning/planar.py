@@ -5,6 +5,7 @@ A pure function of the work and the target. The costs are cycles of one core.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from tatamu.engine.kernels.descriptions import PLANAR_REST, PLANAR_REST_ROWS, STRETCH
@@ -88,9 +89,9 @@ def _tile_rows(pixels: int, rows: int) -> float:
 
 
 def plan_planar(
-    work: PlanarWork, rows: int, most_vectors: int, element: ElementType, target: Target
+    work: PlanarWork, rows: int, widths: Collection[int], element: ElementType, target: Target
 ) -> PlanarPlan:
-    """The plan of one job; ``rows`` and ``most_vectors`` are those of the register tile."""
+    """The plan of one job; the register tile has so many ``rows``, and registers as one of ``widths``."""
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     grid_h, grid_w = work.grid
     registers = -(-work.m // lanes)
@@ -127,11 +128,10 @@ def plan_planar(
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
-    widths = {most_vectors, max(1, most_vectors - 1)} if registers >= most_vectors else {registers}
     best = min(
         (
             (vectors, *shape, across, shares)
-            for vectors in sorted(widths, reverse=True)
+            for vectors in sorted({min(width, registers) for width in widths}, reverse=True)
             for shape in shapes
             for across in sorted({-(-registers // vectors // n) for n in _SPLITS if n * vectors <= registers})
             for shares in ((False, True) if work.may_share else (False,))
