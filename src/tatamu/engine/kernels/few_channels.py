@@ -25,6 +25,7 @@ from tatamu.engine.kernels.planar import (
     gathered,
     pack_task,
     packed_of_group,
+    store_progression,
     weight_packing,
 )
 from tatamu.engine.kernels.planes import define_pack_planes
@@ -102,6 +103,11 @@ def _define_multiply(
     sums = Sums(code, numbers, kernel.rows, vectors, vectors * lanes)
     with code.loop(0, pixels, kernel.rows) as pixel:
         lines = [origin.moved_bytes(places.read_index(pixel + r)) for r in range(kernel.rows)]
+        # A store waits for its line of memory, unless that was asked for while products are summed.
+        for r in range(kernel.rows):
+            written = Pointer(code, results.of(POINTER).load(pixel + r), numbers.stored) + m
+            for v in range(vectors):
+                code.prefetch(written + v * lanes, written=True)
         with code.loop(0, products, STRETCH) as k0:
             end = (k0 + STRETCH).minimum(products)
             sums.clear()
@@ -121,19 +127,23 @@ def _define_multiply(
 
 
 def _define_list_results(module: ir.Module, numbers: Numbers) -> ir.Function:
-    """List where the channels of each result of a task begin.
+    """List where the channels of each result of a task begin; the last of them is repeated.
 
     Arguments: job, scratch, target (of the first image), images, first row, rows.
     """
     code = define(module, "list_results", [POINTER] * 3 + [I64] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
-    results = code.pointer(1, I8).moved_bytes(job[Word.RESULTS_AT]).of(POINTER)
+    results = code.pointer(1, I8).moved_bytes(job[Word.RESULTS_AT]).of(I64)
     target = code.pointer(2, numbers.stored)
     images, row0, rows = (code.argument(n) for n in range(3, 6))
-    columns = job[Word.GRID_W]
+    columns, step = job[Word.GRID_W], job[Word.TARGET_W] * numbers.element.item_bytes
     with code.loop(0, images) as image, code.loop(0, rows) as row:
         line = target + (image * job[Word.TARGET_N] + (row0 + row) * job[Word.TARGET_H])
-        with code.loop(0, columns) as x:
-            results.store((line + x * job[Word.TARGET_W]).raw, (image * rows + row) * columns + x)
+        begin = Int(code, code.builder.ptrtoint(line.raw, I64))
+        store_progression(results + (image * rows + row) * columns, begin, step, columns)
+    pixels = images * rows * columns
+    last = results.load(pixels - 1)
+    with code.loop(pixels, pixels + job[Word.SPARE_ROWS]) as x:
+        results.store(last, x)
     code.done()
     return code.function

@@ -392,10 +392,13 @@ class Code:
         )
         self.builder.call(store, [value, target.raw, I32(scalar_bytes(target.element)), mask])
 
-    def prefetch(self, place: Pointer) -> None:
-        """Bring the line of memory at an address nearer, which is to be read soon; it need not exist."""
+    def prefetch(self, place: Pointer, *, written: bool = False) -> None:
+        """Bring the line of memory at an address nearer, which is to be read or written soon.
+
+        It need not exist.
+        """
         hint = self.intrinsic("llvm.prefetch.p0", VOID, [POINTER, I32, I32, I32])
-        self.builder.call(hint, [place.raw, I32(0), I32(2), I32(1)])
+        self.builder.call(hint, [place.raw, I32(int(written)), I32(2), I32(1)])
 
     def fill_zero(self, target: Pointer, count: Int) -> None:
         """Zero ``count`` elements."""

@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.descriptions import (
     PLANAR_CHUNK,
+    PLANAR_OVERRUN,
     PLANAR_PACK_CHANNELS,
     PLANAR_REST,
     PLANAR_REST_ROWS,
@@ -221,6 +222,15 @@ def _define_multiply(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, 
     return code.function
 
 
+def store_progression(target: Pointer, begin: Int, step: Int, count: Int) -> None:
+    """Write ``count`` numbers a step apart, and up to `PLANAR_OVERRUN` less one beyond them."""
+    code = target.code
+    first = ir.Constant(ir.VectorType(I64, PLANAR_OVERRUN), list(range(PLANAR_OVERRUN)))
+    steps = code.builder.mul(code.splat(step.value, PLANAR_OVERRUN), first)
+    with code.loop(0, count, PLANAR_OVERRUN) as x:
+        target.store(code.builder.add(code.splat((begin + x * step).value, PLANAR_OVERRUN), steps), x)
+
+
 def define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
     """List where each pixel of a block is read, and how much further each (channel, tap): in bytes.
 
@@ -236,8 +246,7 @@ def define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
     n, c, h, w = (job[word] * item for word in (Word.PLACE_N, Word.PLACE_C, Word.PLACE_H, Word.PLACE_W))
     with code.loop(0, images) as image, code.loop(0, rows) as row:
         begin = image * n + row * job[Word.STRIDE_H] * h
-        with code.loop(0, grid_w) as x:
-            places.store((begin + x * job[Word.STRIDE_W] * w).value, (image * rows + row) * grid_w + x)
+        store_progression(places + (image * rows + row) * grid_w, begin, job[Word.STRIDE_W] * w, grid_w)
     pixels = images * rows * grid_w
     last = places.load(pixels - 1)
     with code.loop(pixels, pixels + job[Word.SPARE_ROWS]) as x:

@@ -7,7 +7,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import PLANAR_CHUNK, PLANAR_PACK_CHANNELS, FewChannelsKernel, PlanarKernel
+from tatamu.engine.kernels.descriptions import (
+    PLANAR_CHUNK,
+    PLANAR_OVERRUN,
+    PLANAR_PACK_CHANNELS,
+    FewChannelsKernel,
+    PlanarKernel,
+)
 from tatamu.engine.kernels.job import WeightLines, Word
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.lowering.sides import Side
@@ -345,7 +351,7 @@ def _scratch_words(
     waits = plan.channel_block < work.channels
     waiting, width = (pixels, plan.m_block) if waits else (min(pixels, PLANAR_CHUNK), plan.vectors * lanes)
     pitch = waiting + max(lanes, kernel.rows)
-    listed = 8 * (pixels + kernel.rows)
+    listed = 8 * (pixels + max(kernel.rows, PLANAR_OVERRUN))
     few = isinstance(kernel, FewChannelsKernel)
     sizes = (
         (Word.ROWS_AT, listed),
