@@ -127,8 +127,8 @@ class PlanarKernel:
 class FewChannelsKernel:
     """What one compiled direct kernel is for that reads a few channels side by side as scalars of one.
 
-    The register tile is ``rows`` pixels by ``vectors`` registers of result channels, or by ``rest`` where those
-    are left over; 0: none ever are.
+    The register tile is ``rows`` pixels by ``vectors`` registers of result channels, or by ``rest`` where
+    those are left over; 0: none ever are.
     """
 
     element: ElementType

@@ -2,8 +2,8 @@
 
 results[pixel][m] = sum over (tap, channel) of source[pixel + tap][channel] * panel[tap, channel][m]
 
-It reads its operands as the planar kernel does; but sums of so few products are worth no second look: they are
-finished in registers, and each pixel's are written where its channels begin.
+It reads its operands as the planar kernel does, but so few products are summed and finished in registers at
+once, and each pixel's results are written where its channels begin.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Direct convolution one tap at a time, where many taps see nothing but padding.
 
-    for each tap:   sums[pixel][m] += sum over channels of source[pixel + tap][channel] * panel[channel, tap][m]
+    of each tap: sums[pixel][m] += sum over channels of source[pixel + tap][channel] * panel[tap, channel][m]
 
-The pixels of a tap are those that see the source through it, so padding costs nothing, wherever it begins; and
-each weight is packed once for all pixels of an image. (Known as kn2row: A. Vasudevan et al., "Parallel
+The pixels of a tap are those that see the source through it, so padding costs nothing, wherever it begins;
+and each weight is packed once for all pixels of an image. (Known as kn2row: A. Vasudevan et al., "Parallel
 multi channel convolution using general matrix multiplication", 2017; here in blocks that stay in the cache.)
 """
 

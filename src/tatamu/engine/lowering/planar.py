@@ -167,9 +167,9 @@ def lower_jobs(
     ``few_channels`` is the kernel of the pass if it is not the planar one.
     """
     kernel = few_channels or PlanarKernel(element, *max(tiles(target).items()), folded is not None)
-    rows, widths = kernel.rows, (kernel.vectors, max(1, kernel.vectors - 1))
-    if few_channels:  # Its register tiles are cut already.
-        widths = widths[:1]
+    rows, narrower = kernel.rows, kernel.vectors - 1
+    # The tiles of few channels are cut evenly already.
+    widths = {kernel.vectors} if few_channels else {kernel.vectors, max(1, narrower)}
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(len(jobs))
     weight_count = math.prod(geometry.weight_size)

@@ -1,4 +1,4 @@
-"""Forward and grad input where dilation puts many taps into the padding → the kernel that takes tap by tap."""
+"""Forward and grad input whose dilation puts many taps into the padding → the kernel that goes tap by tap."""
 
 from __future__ import annotations
 
