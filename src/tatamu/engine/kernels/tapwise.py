@@ -39,7 +39,7 @@ def build(kernel: TapwiseKernel, target: Target) -> ir.Module:
 
 
 def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack) -> Task:
-    """A task is an image, a group and a register tile's width of its result channels."""
+    """A task is an image, a group and some of its result channels."""
     lanes = numbers.lanes
     list_pixels = _define_list_pixels(kernel, module, numbers)
     pack_pixels = define_pack_pixels(module, numbers, kernel.source_interleaved)
@@ -48,10 +48,9 @@ def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack
 
     def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
         width, taps = job[Word.VECTORS] * lanes, job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
-        m, task = (task % job[Word.M_BLOCKS]) * width, task // job[Word.M_BLOCKS]
+        m0, task = (task % job[Word.M_BLOCKS]) * job[Word.M_BLOCK], task // job[Word.M_BLOCKS]
         group, image = task % job[Word.GROUPS], task // job[Word.GROUPS]
-        across = (job[Word.M] - m).minimum(width)
-        registers = (across + (lanes - 1)) // lanes
+        block = (job[Word.M] - m0).minimum(job[Word.M_BLOCK])
         source = arguments.source.of(numbers.stored)
         source = source + (group * job[Word.SOURCE_G] + image * job[Word.SOURCE_N])
         target = arguments.target.of(numbers.stored)
@@ -63,19 +62,22 @@ def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack
             for word in (Word.PANEL_AT, Word.SLAB_AT, Word.TILES_AT)
         )
         code.call(list_pixels, job.table, job.words, scratch)
-        code.fill_zero(tiles, registers * job[Word.TILE_PITCH] * lanes)
+        code.fill_zero(tiles, (block + (lanes - 1)) // lanes * lanes * job[Word.TILE_PITCH])
         with code.loop(0, job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]) as c0:
             channels = (job[Word.CHANNELS] - c0).minimum(job[Word.CHANNEL_BLOCK])
             panel_step = channels * taps * lanes
             code.call(pack_pixels, job.words, slab, source + c0 * job[Word.SOURCE_C], channels)
-            with code.loop(0, registers) as v:
-                pack(code, job, panels + v * panel_step, weight, m + v * lanes, c0, channels)
-            for number, microkernel in enumerate(multiply, 1):
-                with code.when(registers.equals(number)):
-                    code.call(microkernel, job.table, job.words, scratch, channels)
+            with code.loop(0, block, width) as m:
+                registers = ((block - m).minimum(width) + (lanes - 1)) // lanes
+                with code.loop(0, registers) as v:
+                    pack(code, job, panels + v * panel_step, weight, m0 + m + v * lanes, c0, channels)
+                for number, microkernel in enumerate(multiply, 1):
+                    with code.when(registers.equals(number)):
+                        of_rows = tiles + m * job[Word.TILE_PITCH]
+                        code.call(microkernel, job.table, job.words, scratch, of_rows, channels)
         pixels = job[Word.GRID_H] * job[Word.GRID_W]
         none = code.index(0)
-        code.call(store, job.words, tiles, target, bias, m, across, none, pixels, none, job[Word.GRID_H])
+        code.call(store, job.words, tiles, target, bias, m0, block, none, pixels, none, job[Word.GRID_H])
 
     return task
 
@@ -83,14 +85,13 @@ def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack
 def _define_multiply(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:
     """Add the products of some channels to the sums of all pixels: tap after tap.
 
-    Arguments: table, job, scratch, channels.
+    Arguments: table, job, scratch, tiles ``[register][pixel][lane]``, channels.
     """
-    code = define(module, f"multiply_{vectors}", [POINTER] * 3 + [I64])
+    code = define(module, f"multiply_{vectors}", [POINTER] * 4 + [I64])
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
-    scratch, channels = code.pointer(2, I8), code.argument(3)
-    panels, slab, tiles = (
-        scratch.moved_bytes(job[word]).of(numbers.computed)
-        for word in (Word.PANEL_AT, Word.SLAB_AT, Word.TILES_AT)
+    scratch, tiles, channels = code.pointer(2, I8), code.pointer(3, numbers.computed), code.argument(4)
+    panels, slab = (
+        scratch.moved_bytes(job[word]).of(numbers.computed) for word in (Word.PANEL_AT, Word.SLAB_AT)
     )
     lanes = numbers.lanes
     step = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS] * lanes

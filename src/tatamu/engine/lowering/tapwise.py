@@ -131,8 +131,7 @@ def _lower(
     tap_count, images = len(rows.taps) * len(columns.taps), geometry.batch * geometry.groups
     pixels = max(rows.size * columns.size, rows.grid * columns.grid)
     plan = plan_tapwise(images, side.m, side.channels, pixels, products, tap_count, tile, element, target)
-    width = plan.vectors * target.lanes(element.compute_bytes)
-    m_blocks = -(-side.m // width)
+    m_blocks = -(-side.m // plan.m_block)
     kernel = TapwiseKernel(element, *tile, layout is Layout.INTERLEAVED)
     table = Table(1)
     room, scratch = _scratch_words(kernel, target, plan, axes)
@@ -147,6 +146,7 @@ def _lower(
         Word.GROUPS: geometry.groups,
         Word.M: side.m,
         Word.M_BLOCKS: m_blocks,
+        Word.M_BLOCK: plan.m_block,
         Word.VECTORS: plan.vectors,
         Word.CHANNELS: side.channels,
         Word.CHANNEL_BLOCK: plan.channel_block,
@@ -220,7 +220,7 @@ def _scratch_words(
         (Word.ADDRESSES_AT, 16 * listed),
         (Word.PANEL_AT, tap_count * plan.channel_block * width * item),
         (Word.SLAB_AT, rows.size * columns.size * plan.channel_block * item),
-        (Word.TILES_AT, pitch * width * item),
+        (Word.TILES_AT, pitch * plan.m_block * item),
     )
     words = {Word.TILE_PITCH: pitch}
     end = 64  # A thread's scratch begins with a word of the entry's.

@@ -11,17 +11,21 @@ from tatamu.engine.target import Target
 
 _STEP_CYCLES = 2
 """Of one step of a register tile, besides its products."""
-_GATHER_CYCLES = 7
-"""Of a register of the source that is gathered."""
+_GATHER_CYCLES = 18
+"""Of a register of the source that is gathered from far away."""
 _PACK_CYCLES = 1
 """Of a weight that is packed."""
 
 
 @dataclass(frozen=True)
 class TapwisePlan:
-    """A task does ``vectors`` registers of result channels, from ``channel_block`` channels at a time."""
+    """A task does ``m_block`` result channels, from ``channel_block`` channels at a time.
+
+    A register tile has ``vectors`` registers of result channels.
+    """
 
     vectors: int
+    m_block: int
     channel_block: int
     reason: str
 
@@ -46,23 +50,32 @@ def plan_tapwise(
     lanes = target.lanes(item)
     registers = -(-m // lanes)
 
-    def cycles(vectors: int) -> float:
-        """For each channel."""
+    def cycles(choice: tuple[int, int]) -> float:
+        """For each channel, where a task does so many register tiles of so many registers."""
+        vectors, together = choice
         across = -(-registers // vectors)
+        blocks = -(-across // together)
         multiplying = products / rows * (registers * rows + across * _STEP_CYCLES)
-        gathering = across * pixels / lanes * _GATHER_CYCLES
+        gathering = blocks * pixels / lanes * _GATHER_CYCLES
         packing = _PACK_CYCLES * taps * registers * lanes
-        return (multiplying + gathering + packing) * waiting(tasks * across)
+        return (multiplying + gathering + packing) * waiting(tasks * blocks)
 
-    vectors = min(range(min(most_vectors, registers), 0, -1), key=cycles)
     # Gathered pixels, panels and sums of a task stay in L2 together; a stretch of sums in registers.
-    width = vectors * lanes
-    room = target.l2_bytes * 3 // 4 - pixels * width * item
+    most_sums = max(1, target.l2_bytes * 3 // 8 // (pixels * lanes * item))
+    choices = [
+        (vectors, together)
+        for vectors in range(min(most_vectors, registers), 0, -1)
+        for together in range(1, -(-registers // vectors) + 1)
+        if together == 1 or vectors * together <= most_sums
+    ]
+    vectors, together = min(choices, key=cycles)
+    width, m_block = vectors * lanes, vectors * together * lanes
+    room = target.l2_bytes * 3 // 4 - pixels * m_block * item
     most = max(2 * lanes, min(STRETCH, room // ((pixels + taps * width) * item))) // lanes * lanes
     even = -(-channels // -(-channels // most))
     block = -(-even // lanes) * lanes
     reason = (
-        f"tap by tap: {rows}x{vectors} tile for {m} channels, all {pixels} pixels of an image a task, summed"
-        f" over {min(block, channels)} of {channels} channels at a time"
+        f"tap by tap: {rows}x{vectors} tile for {m} channels; all {pixels} pixels of an image and"
+        f" {min(m, m_block)} channels a task, summed over {min(block, channels)} of {channels} channels at a time"
     )
-    return TapwisePlan(vectors, block, reason)
+    return TapwisePlan(vectors, m_block, block, reason)
