@@ -154,6 +154,10 @@ class FewChannelsKernel:
         return few_channels.build(self, target)
 
 
+TAPWISE_ENTRY = 3
+"""Integers of a listed pixel: bytes to its channels in the slab, to its sums, to its place in the source."""
+
+
 @dataclass(frozen=True)
 class TapwiseKernel:
     """What one compiled direct kernel is for that adds the products of one tap after another.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import TapwiseKernel
+from tatamu.engine.kernels.descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import StreamTap, Word
@@ -26,8 +26,7 @@ from tatamu.engine.kernels.planar import Pack, weight_packing
 from tatamu.engine.kernels.planar_store import define_store_channels
 from tatamu.engine.target import Target
 
-_PAIR = 2
-"""Integers of a listed pixel: bytes to its channels, and to its sums."""
+_LINE_BYTES = 64
 
 
 def build(kernel: TapwiseKernel, target: Target) -> ir.Module:
@@ -45,6 +44,14 @@ def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack
     pack_pixels = define_pack_pixels(module, numbers, kernel.source_interleaved)
     multiply = [_define_multiply(kernel, module, numbers, v) for v in range(1, kernel.vectors + 1)]
     store = define_store_channels(module, numbers)
+
+    def upcoming(code: Code, job: Job, source: Pointer, c0: Int, m: Int) -> tuple[Pointer, Int]:
+        """Where the channels begin that are gathered next, and how many bytes a pixel's are."""
+        after = c0 + job[Word.CHANNEL_BLOCK]
+        count = (job[Word.CHANNELS] - after).maximum(0).minimum(job[Word.CHANNEL_BLOCK])
+        return source + after * job[Word.SOURCE_C], code.select(
+            m.equals(0), count * numbers.element.item_bytes, 0
+        )
 
     def task(code: Code, job: Job, arguments: Arguments, _: Pointer, scratch: Pointer, task: Int) -> None:
         width, taps = job[Word.VECTORS] * lanes, job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
@@ -74,7 +81,8 @@ def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack
                 for number, microkernel in enumerate(multiply, 1):
                     with code.when(registers.equals(number)):
                         of_rows = tiles + m * job[Word.TILE_PITCH]
-                        code.call(microkernel, job.table, job.words, scratch, of_rows, channels)
+                        ahead = upcoming(code, job, source, c0, m)
+                        code.call(microkernel, job.table, job.words, scratch, of_rows, channels, *ahead)
         pixels = job[Word.GRID_H] * job[Word.GRID_W]
         none = code.index(0)
         code.call(store, job.words, tiles, target, bias, m0, block, none, pixels, none, job[Word.GRID_H])
@@ -85,23 +93,31 @@ def _task(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, pack: Pack
 def _define_multiply(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers, vectors: int) -> ir.Function:
     """Add the products of some channels to the sums of all pixels: tap after tap.
 
-    Arguments: table, job, scratch, tiles ``[register][pixel][lane]``, channels.
+    Arguments: table, job, scratch, tiles ``[register][pixel][lane]``, channels; the channels of the source
+    that come next, and how many bytes a pixel's are.
     """
-    code = define(module, f"multiply_{vectors}", [POINTER] * 4 + [I64])
+    code = define(module, f"multiply_{vectors}", [POINTER] * 4 + [I64, POINTER, I64])
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
     scratch, tiles, channels = code.pointer(2, I8), code.pointer(3, numbers.computed), code.argument(4)
     panels, slab = (
         scratch.moved_bytes(job[word]).of(numbers.computed) for word in (Word.PANEL_AT, Word.SLAB_AT)
     )
-    lanes = numbers.lanes
-    step = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS] * lanes
+    lanes, taps = numbers.lanes, job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
+    step = taps * lanes
     panel_step = step * channels
+    # The tap in the middle sees the most pixels.
+    middle, ahead, bytes_ahead = taps // 2, code.pointer(5, numbers.stored), code.argument(6)
     sums = Sums(code, numbers, kernel.rows, vectors, lanes, job[Word.TILE_PITCH] * lanes)
     with _taps(kernel, job, scratch) as (tap, _, listed, count):
         panel = panels + tap * lanes
         with code.loop(0, count, kernel.rows) as pixel:
-            pairs = [listed + (pixel + r) * _PAIR for r in range(kernel.rows)]
+            pairs = [listed + (pixel + r) * TAPWISE_ENTRY for r in range(kernel.rows)]
             lines = [slab.moved_bytes(pair.read_index()) for pair in pairs]
+            if kernel.source_interleaved:
+                # The few channels of a pixel lie far from those of the next: nothing else foresees them.
+                with code.loop(0, code.select(tap.equals(middle), bytes_ahead, 0), _LINE_BYTES) as line:
+                    for pair in pairs:
+                        code.prefetch(ahead.moved_bytes(pair.read_index(2) + line))
             sums.clear()
             with code.loop(0, channels) as c:
                 sums.add_products([line + c for line in lines], panel + c * step, panel_step)
@@ -122,7 +138,7 @@ def _taps(kernel: TapwiseKernel, job: Job, scratch: Pointer) -> Iterator[tuple[I
         count = rows * (entry.read_index(StreamTap.RIGHT) - entry.read_index(StreamTap.LEFT))
         yield tap, entry, lists + begin.now, count
         whole = (count + (kernel.rows - 1)) // kernel.rows * kernel.rows
-        begin.become(begin.now + whole * _PAIR)
+        begin.become(begin.now + whole * TAPWISE_ENTRY)
 
 
 def _define_list_pixels(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers) -> ir.Function:
@@ -136,10 +152,12 @@ def _define_list_pixels(kernel: TapwiseKernel, module: ir.Module, numbers: Numbe
     scratch = code.pointer(2, I8)
     pixel_bytes, sum_bytes = job[Word.PITCH] * numbers.computed_bytes, numbers.target.vector_bytes
     grid_w, columns = job[Word.GRID_W], job[Word.SLAB_COLUMNS]
+    source_bytes = job[Word.SOURCE_W] * numbers.element.item_bytes
 
     def add(listed: Pointer, number: Int, source: Int, pixel: Int) -> None:
-        listed.store((source * pixel_bytes).value, number * _PAIR)
-        listed.store((pixel * sum_bytes).value, number * _PAIR + 1)
+        listed.store((source * pixel_bytes).value, number * TAPWISE_ENTRY)
+        listed.store((pixel * sum_bytes).value, number * TAPWISE_ENTRY + 1)
+        listed.store((source * source_bytes).value, number * TAPWISE_ENTRY + 2)
 
     with _taps(kernel, job, scratch) as (_, entry, listed, count):
         top, left, right = (

@@ -167,9 +167,9 @@ def lower_jobs(
     ``few_channels`` is the kernel of the pass if it is not the planar one.
     """
     kernel = few_channels or PlanarKernel(element, *max(tiles(target).items()), folded is not None)
-    rows, narrower = kernel.rows, kernel.vectors - 1
+    rows, vectors = kernel.rows, kernel.vectors
     # The tiles of few channels are cut evenly already.
-    widths = {kernel.vectors} if few_channels else {kernel.vectors, max(1, narrower)}
+    widths = {vectors} if few_channels else {vectors, max(1, vectors - 1)}
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(len(jobs))
     weight_count = math.prod(geometry.weight_size)

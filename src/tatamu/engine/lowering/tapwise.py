@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import TapwiseKernel
+from tatamu.engine.kernels.descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.kernels.job import StreamTap, WeightLines, Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.sides import Side
@@ -130,9 +130,12 @@ def _lower(
     products = _products(rows) * _products(columns)
     tap_count, images = len(rows.taps) * len(columns.taps), geometry.batch * geometry.groups
     pixels = max(rows.size * columns.size, rows.grid * columns.grid)
-    plan = plan_tapwise(images, side.m, side.channels, pixels, products, tap_count, tile, element, target)
+    interleaved = layout is Layout.INTERLEAVED
+    plan = plan_tapwise(
+        images, side.m, side.channels, pixels, products, tap_count, tile, interleaved, element, target
+    )
     m_blocks = -(-side.m // plan.m_block)
-    kernel = TapwiseKernel(element, *tile, layout is Layout.INTERLEAVED)
+    kernel = TapwiseKernel(element, *tile, interleaved)
     table = Table(1)
     room, scratch = _scratch_words(kernel, target, plan, axes)
     table.set_job(0, {
@@ -217,7 +220,7 @@ def _scratch_words(
     listed = _products(rows) * _products(columns) + tap_count * kernel.rows
     pitch = rows.grid * columns.grid + lanes
     sizes = (
-        (Word.ADDRESSES_AT, 16 * listed),
+        (Word.ADDRESSES_AT, TAPWISE_ENTRY * 8 * listed),
         (Word.PANEL_AT, tap_count * plan.channel_block * width * item),
         (Word.SLAB_AT, rows.size * columns.size * plan.channel_block * item),
         (Word.TILES_AT, pitch * plan.m_block * item),

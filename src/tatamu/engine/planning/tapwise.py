@@ -38,6 +38,7 @@ def plan_tapwise(
     products: int,
     taps: int,
     tile: tuple[int, int],
+    interleaved: bool,
     element: ElementType,
     target: Target,
 ) -> TapwisePlan:
@@ -71,11 +72,13 @@ def plan_tapwise(
     vectors, together = min(choices, key=cycles)
     width, m_block = vectors * lanes, vectors * together * lanes
     room = target.l2_bytes * 3 // 4 - pixels * m_block * item
-    most = max(2 * lanes, min(STRETCH, room // ((pixels + taps * width) * item))) // lanes * lanes
+    # Where channels lie side by side, those that are gathered next are brought into L2 meanwhile.
+    held = 2 * pixels if interleaved else pixels
+    most = max(2 * lanes, min(STRETCH, room // ((held + taps * width) * item))) // lanes * lanes
     even = -(-channels // -(-channels // most))
     block = -(-even // lanes) * lanes
     reason = (
-        f"tap by tap: {rows}x{vectors} tile for {m} channels; all {pixels} pixels of an image and"
-        f" {min(m, m_block)} channels a task, summed over {min(block, channels)} of {channels} channels at a time"
+        f"tap by tap: {rows}x{vectors} tile for {m} channels; {min(m, m_block)} of them for {pixels} pixels"
+        f" of an image a task, summed over {min(block, channels)} of {channels} channels at a time"
     )
     return TapwisePlan(vectors, m_block, block, reason)
