@@ -9,7 +9,7 @@ from engine import tapwise_cases
 from engine.calls import lower, new_result, run
 from engine.cases import Arrangement, Case
 from engine.judges import assert_right, bits
-from tatamu.engine.kernels.descriptions import TapwiseKernel
+from tatamu.engine.kernels.lane_descriptions import TapwiseKernel
 from tatamu.engine.target import Target, host, host_as_avx2
 from tatamu.geometry import Axis, Geometry
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import STRETCH, FewChannelsKernel
+from tatamu.engine.kernels.descriptions import STRETCH
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.interleaved import read_biases, store_pixels
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job

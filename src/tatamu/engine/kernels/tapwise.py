@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
-from tatamu.engine.kernels.descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import StreamTap, Word
+from tatamu.engine.kernels.lane_descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import FewChannelsKernel
+from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.lowering.planar import lower_jobs
 from tatamu.engine.lowering.sides import Side

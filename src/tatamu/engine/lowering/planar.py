@@ -11,10 +11,10 @@ from tatamu.engine.kernels.descriptions import (
     PLANAR_CHUNK,
     PLANAR_OVERRUN,
     PLANAR_PACK_CHANNELS,
-    FewChannelsKernel,
     PlanarKernel,
 )
 from tatamu.engine.kernels.job import WeightLines, Word
+from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.kernels.job import StreamTap, WeightLines, Word
+from tatamu.engine.kernels.lane_descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.planning.common import tiles
