@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor
 
-from engine import planar_cases, winograd_cases
+from engine import planar_cases, tapwise_cases, winograd_cases
 from engine.calls import element_type, lower, new_result, read_by, resolved
 from engine.cases import PASSES, Case, Operands, case
 from engine.guard import Arena
@@ -190,7 +190,8 @@ def main(target_name: str, count: int, seed: int) -> None:
     rig = Rig(target)
     with rig.guarding():
         for number in range(count):
-            room = {0: winograd_cases.case, 1: planar_cases.case}.get(number % 5, case)
+            rooms = {0: winograd_cases.case, 1: planar_cases.case, 2: tapwise_cases.case}
+            room = rooms.get(number % 7, case)
             chosen = room(random_numbers.randint)
             away, threads = random_numbers.choice((0, 0, 1)), random_numbers.choice((1, 1, 2))
             forced: AbstractContextManager[object] = nullcontext()
@@ -198,6 +199,8 @@ def main(target_name: str, count: int, seed: int) -> None:
                 forced = winograd_cases.forced(random_numbers.randint(0, 8))
             elif room is planar_cases.case:
                 forced = planar_cases.forced()
+            elif room is tapwise_cases.case:
+                forced = tapwise_cases.forced()
             with forced:
                 check(rig, chosen, DTYPES[number % len(DTYPES)], away, threads)
     print(f"{count} geometries ran")

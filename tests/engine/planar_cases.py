@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from engine.cases import Arrangement, Case, Integers, axis
-from tatamu.engine.lowering import planar, winograd
+from tatamu.engine.lowering import planar, tapwise, winograd
 from tatamu.engine.target import Target
 from tatamu.geometry import PADDING_MODES, Axis, Geometry
 
@@ -19,6 +19,7 @@ def forced() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for least in ("_FILLED", "_FILLED_STRIDED", "_PRODUCTS"):
             patch.setattr(planar, least, 0)
+        patch.setattr(tapwise, "_SEEN", -1)
         patch.setattr(winograd, "why_not", lambda *_: "another technique is wanted")
         patch.setattr(Target, "multiplies_pairs", lambda *_: False)
         yield

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from engine import planar_cases, winograd_cases
+from engine import planar_cases, tapwise_cases, winograd_cases
 from engine.calls import element_type, lower, new_result, poisoned_workspaces, read_by, resolved, run
 from engine.cases import Arrangement, Case, Operands, case, drawn
 from engine.judges import bits, exact, padded
@@ -104,6 +104,16 @@ def test_planar_kernels(
 
 @target_of
 @endings
+def test_kernels_that_go_tap_by_tap(
+    target: Target, data: st.DataObject, dtype: torch.dtype, activation: str, adds: bool, threads: int
+) -> None:
+    chosen = tapwise_cases.case(drawn(data.draw))
+    with tapwise_cases.forced():
+        check(chosen, dtype, target, activation, adds=adds, threads=threads)
+
+
+@target_of
+@endings
 def test_winograds_kernels(
     target: Target, data: st.DataObject, dtype: torch.dtype, activation: str, adds: bool, threads: int
 ) -> None:
@@ -122,6 +132,7 @@ KERNELS = {
     "depthwise": Geometry(2, 37, 37, 37, Axis(9, *SAME), Axis(11, *SAME)),
     "depthwiseinplace": Geometry(2, 32, 32, 32, Axis(9, *SAME), Axis(11, *SAME)),
     "fullyconnected": Geometry(3, 30, 19, 1, Axis(3, 3), Axis(3, 3)),
+    "tapwise": Geometry(1, 48, 40, 1, Axis(13, 3, 1, 6, 6, 6), Axis(17, 3, 1, 8, 8, 8)),
     "winograd": Geometry(1, 64, 70, 1, Axis(29, *SAME), Axis(30, *SAME)),
 }
 
@@ -141,7 +152,7 @@ def check_every_ending(operands: Operands, target: Target, technique: str, last:
     result = new_result("forward", operands, last)
     name = lower("forward", resolved(operands), result, target).kernel.name(target)
     of_planes = {"interleaved": "planar", "few": "planar", "depthwiseinplace": "depthwise"}
-    of_pixels = {"direct": "direct", "few": "planar", "planar": "interleaved"}
+    of_pixels = {"direct": "direct", "few": "fewchannels", "planar": "interleaved"}
     expected = (of_pixels if last else of_planes).get(technique, technique)
     assert name.startswith((f"f32_{expected}_", f"f32_{expected}2", f"f32_{expected}4"))  # Winograd's tiles.
     plain = run("forward", operands, target, channels_last=last)

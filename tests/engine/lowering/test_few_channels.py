@@ -9,7 +9,8 @@ from engine import planar_cases
 from engine.calls import lower, new_result, run
 from engine.cases import Arrangement, Case
 from engine.judges import assert_right, bits
-from tatamu.engine.kernels.descriptions import InterleavedKernel, PlanarKernel
+from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.target import Target, host, host_as_avx2
 from tatamu.geometry import Axis, Geometry
 
@@ -21,6 +22,10 @@ LAYERS = {
     "patches": Geometry(1, 3, 40, 1, Axis(33, 4, 4), Axis(48, 4, 4)),
     "dilated": Geometry(1, 4, 16, 1, Axis(19, 3, 1, 2, 2, 0), Axis(17, 3, 2, 3, 1, 4)),
     "two channels, a line": Geometry(3, 2, 32, 1, Axis(9, 1), Axis(40, 9, 1, 1, 4, 4)),
+    "more than one tile of registers": Geometry(
+        1, 3, 90, 1, Axis(14, 3, 1, 1, 1, 1), Axis(15, 3, 2, 1, 1, 1)
+    ),
+    "stretches of products": Geometry(1, 3, 37, 1, Axis(25, 11, 4, 1, 2, 2), Axis(38, 11, 4, 1, 2, 2)),
     "more padding than image": Geometry(1, 3, 24, 1, Axis(3, 5, 2, 1, 4, 4), Axis(2, 3, 1, 1, 3, 3)),
 }
 
@@ -33,7 +38,7 @@ def test_results_are_right(geometry: Geometry, weight: str, dtype: torch.dtype, 
     it = Case(geometry, (LAST, Arrangement(weight), LAST), with_bias=geometry.batch > 1).operands(dtype)
     with planar_cases.forced():
         kernel = lower("forward", it, new_result("forward", it, True), target).kernel
-        assert isinstance(kernel, PlanarKernel)
+        assert isinstance(kernel, FewChannelsKernel)
         one, two = (run("forward", it, target, channels_last=True, threads=n) for n in (1, 2))
     assert torch.equal(bits(one), bits(two))
     assert_right({"forward": one}, it, with_reference=False)

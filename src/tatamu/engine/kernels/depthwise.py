@@ -134,7 +134,9 @@ def _gather(kernel: DepthwiseKernel, module: ir.Module, numbers: Numbers) -> _Ga
                   grid: tuple[Int, Int, Int, Int]) -> None:  # fmt: skip
             zeros = buffer.of(numbers.stored)
             code.fill_zero(zeros, present)
-            beyond = job[Word.STRIDE_W] * depthwise_tiles(numbers.target)[0][0]
+            # The last tile may have pixels too many; and rows below the last are asked for beforehand.
+            below = job[Word.TAP_STEP_H] * grid[3]
+            beyond = job[Word.STRIDE_W] * (below + depthwise_tiles(numbers.target)[0][0])
             code.call(write_table, job.table, job.words, slab, source, zeros, *grid, beyond)
 
         return point

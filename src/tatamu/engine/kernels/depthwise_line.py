@@ -112,6 +112,9 @@ class _Tile:
         line, stride = self.line, self.kernel.stride
         step = self.code.index(stride * self.entry_bytes) if stride else line.result_step
         begin = line.slab.moved_bytes(done * step)
+        if self.kernel.in_place and stride:
+            with self.code.when(line.rows > 0):
+                self._ask_for_next_rows(begin, size * stride)
         sums = [Variable(self.code, self.bias) for _ in range(size)]
         if self.taps is None:
             self._by_stretches(sums, begin)
@@ -122,6 +125,18 @@ class _Tile:
                     self._products(sums, weights, at, taps)
         out = line.out + done * line.out_step
         self._finish([held.get() for held in sums], out, line.count - done)
+
+    def _ask_for_next_rows(self, begin: Pointer, pixels: int) -> None:
+        """Bring the pixels nearer that the next line is the first to read: those below the last row of taps.
+
+        Pixels of a register of channels lie too far apart for the machine to foresee them.
+        """
+        for row in range(self.kernel.stride):
+            below = begin.moved_bytes((self.line.rows + row) * self.line.row_step)
+            for pixel in range(pixels):
+                entry = below.moved_bytes(pixel * self.entry_bytes).of(POINTER)
+                there = Pointer(self.code, entry.load(), self.numbers.stored)
+                self.code.prefetch(there.moved_bytes(self.line.channel))
 
     def _by_stretches(self, sums: list[Variable], begin: Pointer) -> None:
         """All products, however many."""

@@ -90,6 +90,8 @@ PLANAR_CHUNK = 64
 """Pixels whose sums stay in the first cache until they are written; a multiple of all registers and tiles."""
 REST, REST_ROWS = 4, 2
 """So many pixels at most that are left over are multiplied in tiles of so few."""
+PLANAR_OVERRUN = 8
+"""Places that are listed at a time: a list may be overrun by as many, less one."""
 PLANAR_PACK_CHANNELS = 64
 """Channels of a register of result channels that one task packs."""
 

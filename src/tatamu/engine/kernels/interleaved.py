@@ -73,7 +73,8 @@ def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, pack: 
             scratch.moved_bytes(job[word]).of(numbers.computed) for word in (Word.PANEL_AT, Word.BIAS_AT)
         )
         code.call(list_sources, job.table, job.words, scratch, source, target, at.pixel0, at.pixels)
-        _read_biases(numbers, code, job, arguments, biases, at)
+        first_row = at.group * job[Word.M] + at.m0
+        read_biases(numbers, code, job, arguments, biases, first_row, at.m_end - at.m0)
         channels, channel_block = job[Word.CHANNELS], job[Word.CHANNEL_BLOCK]
         width = job[Word.VECTORS] * numbers.lanes
         with code.loop(at.m0, at.m_end, width) as m, code.loop(0, channels, channel_block) as c0:
@@ -97,17 +98,16 @@ def _task(kernel: InterleavedKernel, module: ir.Module, numbers: Numbers, pack: 
     return task
 
 
-def _read_biases(
-    numbers: Numbers, code: Code, job: Job, arguments: Arguments, biases: Pointer, at: _Place
+def read_biases(
+    numbers: Numbers, code: Code, job: Job, arguments: Arguments, biases: Pointer, first: Int, count: Int
 ) -> None:
-    """The biases of a task's channels, one after another; zeros where there are none."""
+    """The biases of some channels, one after another; zeros where there are none."""
     bias = arguments.bias.of(numbers.stored)
-    first = at.group * job[Word.M] + at.m0
     with code.either(job[Word.HAS_BIAS].equals(1)) as (given, absent):
-        with given, code.loop(0, at.m_end - at.m0) as m:
+        with given, code.loop(0, count) as m:
             biases.store(numbers.load(code, bias, (first + m) * job[Word.BIAS_C]), m)
         with absent:
-            code.fill_zero(biases, at.m_end - at.m0)
+            code.fill_zero(biases, count)
 
 
 def _define_multiply(
@@ -169,7 +169,7 @@ def _define_multiply(
                 with done:
                     sums.add_tile(tile, first)
                     present = (pixels - pixel).minimum(rows)
-                    _store_pixels(sums, results.of(POINTER) + pixel, m, biases, present, across)
+                    store_pixels(sums, results.of(POINTER) + pixel, m, biases, present, across)
                 with waiting:
                     sums.flush(tile, first)
 
@@ -184,7 +184,7 @@ def _define_multiply(
     return code.function
 
 
-def _store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present: Int, across: Int) -> None:
+def store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present: Int, across: Int) -> None:
     """Add the biases to finished sums and write each pixel where its address says."""
     code, numbers = sums.code, sums.numbers
     lanes = numbers.lanes

@@ -60,6 +60,13 @@ class Sums:
                 to, at = (tile, place) if rows is None else (rows[r], self._step * v)
                 to.store(code.add(before, held.get()), at)
 
+    def add_to(self, places: Sequence[Pointer]) -> None:
+        """Add the sums of each row to what lies at its place."""
+        for held, place in zip(self._held, places, strict=True):
+            for v, one in enumerate(held):
+                at = place + self._step * v
+                at.store(self.code.add(at.load(0, self.numbers.lanes), one.get()))
+
     def add_tile(self, tile: Pointer, first: ir.Value) -> None:
         """Add what the tile holds to the sums, unless they are the ``first``."""
         with self.code.when(self.code.builder.not_(first)):

@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from tatamu.engine.kernels.descriptions import (
     PLANAR_CHUNK,
+    PLANAR_OVERRUN,
     PLANAR_PACK_CHANNELS,
     REST,
     REST_ROWS,
@@ -38,7 +39,7 @@ def build(kernel: PlanarKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     module, numbers = module_for(target, kernel.ending), Numbers(kernel.element, target)
     pack = _packing(kernel, module, numbers)
-    define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack), _pack_task(numbers, pack))
+    define_entry(module, kernel.name(target), _task(kernel, module, numbers, pack), pack_task(numbers, pack))
     return module
 
 
@@ -51,6 +52,11 @@ def _packing(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Pack:
     if kernel.phases:
         pack_phases = define_pack_phases(module, numbers)
         return lambda code, job, *what: code.call(pack_phases, job.table, job.words, *what)
+    return weight_packing(module, numbers)
+
+
+def weight_packing(module: ir.Module, numbers: Numbers) -> Pack:
+    """How the weights of a kernel are packed, wherever they lie: lanes are channels of the result."""
     pack_lines = define_pack_weights(module, numbers, numbers.lanes)
     pack_scattered = define_pack_scattered(module, numbers)
 
@@ -65,7 +71,7 @@ def _packing(kernel: PlanarKernel, module: ir.Module, numbers: Numbers) -> Pack:
     return pack
 
 
-def _pack_task(numbers: Numbers, pack: Pack) -> Task:
+def pack_task(numbers: Numbers, pack: Pack) -> Task:
     """Packs some channels of a register of result channels, for every job."""
     lanes = numbers.lanes
 
@@ -87,7 +93,7 @@ def _pack_task(numbers: Numbers, pack: Pack) -> Task:
 
 def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack) -> Task:
     lanes = numbers.lanes
-    list_places = _define_list_places(module, numbers)
+    list_places = define_list_places(module, numbers)
     pack_planes = define_pack_planes(module, numbers)
     if kernel.phases:
         store = define_store_phases(module, numbers, kernel.vectors)
@@ -117,11 +123,11 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
         taps = job[Word.ROW_TAPS] * job[Word.TAPS_ACROSS]
         width = job[Word.VECTORS] * lanes
         shares = job[Word.WEIGHT_PANEL] > 0
-        of_group = _packed_of_group(job, packed.of(numbers.computed), at.group, lanes)
+        of_group = packed_of_group(job, packed.of(numbers.computed), at.group, lanes)
         code.call(list_places, job.table, job.words, scratch, at.images, at.rows)
         with code.loop(0, channels, channel_block) as c0:
             present = (channels - c0).minimum(channel_block)
-            origin = _gathered(numbers, job, pack_planes, at, source + c0 * job[Word.SOURCE_C], slab, present)
+            origin = gathered(numbers, job, pack_planes, at, source + c0 * job[Word.SOURCE_C], slab, present)
             count = present * taps
             last = c0 + channel_block >= channels
             # Sums that wait for no other channels are written a chunk at a time, from the same few lines.
@@ -155,7 +161,7 @@ def _task(kernel: PlanarKernel, module: ir.Module, numbers: Numbers, pack: Pack)
     return task
 
 
-def _gathered(
+def gathered(
     numbers: Numbers,
     job: Job,
     pack_planes: ir.Function,
@@ -186,7 +192,7 @@ def _coming_results(kernel: PlanarKernel, numbers: Numbers, job: Job, at: Place,
     return code.select(known, job[Word.TARGET_C] * numbers.element.item_bytes, 0)
 
 
-def _packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Pointer:
+def packed_of_group(job: Job, packed: Pointer, group: Int, lanes: int) -> Pointer:
     """The packed weights of a group, where tasks share them."""
     registers = (job[Word.M] + (lanes - 1)) // lanes
     return packed + (job[Word.PANEL_BASE] + group * registers * job[Word.WEIGHT_PANEL])
@@ -272,7 +278,16 @@ def _define_multiply(
     return code.function
 
 
-def _define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
+def store_progression(target: Pointer, begin: Int, step: Int, count: Int) -> None:
+    """Write ``count`` numbers a step apart, and up to `PLANAR_OVERRUN` less one beyond them."""
+    code = target.code
+    first = ir.Constant(ir.VectorType(I64, PLANAR_OVERRUN), list(range(PLANAR_OVERRUN)))
+    steps = code.builder.mul(code.splat(step.value, PLANAR_OVERRUN), first)
+    with code.loop(0, count, PLANAR_OVERRUN) as x:
+        target.store(code.builder.add(code.splat((begin + x * step).value, PLANAR_OVERRUN), steps), x)
+
+
+def define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
     """List where each pixel of a block is read, and how much further each (channel, tap): in bytes.
 
     Arguments: table, job, scratch, images, rows. The places end with repetitions of the last, for the
@@ -287,8 +302,7 @@ def _define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
     n, c, h, w = (job[word] * item for word in (Word.PLACE_N, Word.PLACE_C, Word.PLACE_H, Word.PLACE_W))
     with code.loop(0, images) as image, code.loop(0, rows) as row:
         begin = image * n + row * job[Word.STRIDE_H] * h
-        with code.loop(0, grid_w) as x:
-            places.store((begin + x * job[Word.STRIDE_W] * w).value, (image * rows + row) * grid_w + x)
+        store_progression(places + (image * rows + row) * grid_w, begin, job[Word.STRIDE_W] * w, grid_w)
     pixels = images * rows * grid_w
     last = places.load(pixels - 1)
     with code.loop(pixels, pixels + job[Word.SPARE_ROWS]) as x:

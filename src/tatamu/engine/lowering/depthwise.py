@@ -203,8 +203,9 @@ def _lower(
     tiles_at = slab_at + aligned(slab * lanes * item)
     # Results are written a tile at a time, and read a register of pixels at a time.
     held = 0 if kernel.target_interleaved else plan.block_h * plan.block_w + max(overrun, lanes)
-    if in_place:  # Addresses, and a pixel of zeros.
-        slab = rows.axis.extent(plan.block_h) * columns.axis.extent(plan.block_w) + overrun
+    if in_place:  # Addresses, some of them of rows that are asked for beforehand; and a pixel of zeros.
+        extent = rows.axis.extent(plan.block_h) + columns.stride * rows.tap_step
+        slab = extent * columns.axis.extent(plan.block_w) + overrun
         tiles_at, held = slab_at + aligned(8 * slab), blocks_together
     scratch = tiles_at + aligned(held * lanes * item)
     table = Table(1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tatamu.engine import taps
+from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.lowering.common import Lowered, Operand
 from tatamu.engine.lowering.planar import lower_jobs
 from tatamu.engine.lowering.sides import Side
@@ -19,6 +20,8 @@ from tatamu.geometry import Geometry
 
 _MOST_CHANNELS = 4
 """More are worth an address for each tap and pixel, which the interleaved kernel needs."""
+_MOST_VECTORS, _MOST_ROWS = 4, 8
+"""Of a register tile: more rows need more addresses than there are registers for."""
 
 
 def lower_forward(
@@ -76,6 +79,26 @@ def lower_forward(
         weight.conjugated,
         bias_stride,
     )
+    kernel = _kernel(element, target, -(-m // lanes))
     return lower_jobs(
-        geometry, element, target, side, [(rows, scalars)], "zeros", weight, listed_weights=places
+        geometry,
+        element,
+        target,
+        side,
+        [(rows, scalars)],
+        "zeros",
+        weight,
+        listed_weights=places,
+        few_channels=kernel,
     )
+
+
+def _kernel(element: ElementType, target: Target, registers: int) -> FewChannelsKernel:
+    """The register tile for so many registers of result channels, cut evenly.
+
+    Sums, the weights of a step and a scalar fit the register file, and one register is to spare.
+    """
+    most = _MOST_VECTORS if target.registers >= 32 else _MOST_VECTORS // 2
+    vectors = -(-registers // -(-registers // most))
+    rows = min(_MOST_ROWS, (target.registers - vectors - 2) // vectors)
+    return FewChannelsKernel(element, rows, vectors, registers % vectors)

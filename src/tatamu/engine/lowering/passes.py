@@ -19,6 +19,7 @@ from tatamu.engine.lowering import (
     phases,
     planar,
     streamed_grad_weight,
+    tapwise,
     winograd,
     winograd_grad_weight,
 )
@@ -35,6 +36,7 @@ _NOT_DEPTHWISE = "a group has several channels, or too few channels to fill a re
 _NOT_SHARED = "a group does not fit a register, or groups fill too little of it"
 _FEW = "input channels fill a quarter of a register at most"
 _NOT_STREAMED = "not float32 or float64, padding other than zeros, or few result channels"
+_NOT_TAPWISE = "no dilation that puts many taps into the padding, or few channels"
 _NO_PHASES = "no stride whose phases side by side fill registers"
 _NOT_PLANAR = "few products or result channels, which leave registers half empty, or no planes"
 _NOT_FEW = "a group of many channels, or which do not lie side by side in both input and output"
@@ -105,6 +107,7 @@ def lower_forward(
         ),
         ("winograd", lambda: _HIGHEST if rounding != "high" else winograd.lower_forward(*operands)),
         *whole,
+        ("tap by tap", lambda: tapwise.lower_forward(*operands) or _NOT_TAPWISE),
         ("planar", lambda: planar.lower_forward(*operands) or _NOT_PLANAR),
         ("planar, of scalars", lambda: few_channels.lower_forward(*operands) or _NOT_FEW),
         ("direct", lambda: direct.lower_forward(*operands, frozen=frozen)),
@@ -140,6 +143,7 @@ def lower_grad_input(
         ),
         ("winograd", lambda: _HIGHEST if rounding != "high" else winograd.lower_grad_input(*operands)),
         *whole,
+        ("tap by tap", lambda: tapwise.lower_grad_input(*operands) or _NOT_TAPWISE),
         ("phases", lambda: phases.lower_grad_input(*operands) or _NO_PHASES),
         ("planar", lambda: planar.lower_grad_input(*operands) or _NOT_PLANAR),
         ("direct", lambda: direct.lower_grad_input(*operands)),

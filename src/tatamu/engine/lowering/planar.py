@@ -7,8 +7,14 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.descriptions import PLANAR_CHUNK, PLANAR_PACK_CHANNELS, PlanarKernel
+from tatamu.engine.kernels.descriptions import (
+    PLANAR_CHUNK,
+    PLANAR_OVERRUN,
+    PLANAR_PACK_CHANNELS,
+    PlanarKernel,
+)
 from tatamu.engine.kernels.job import WeightLines, Word
+from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words, prefetches
 from tatamu.engine.lowering.sides import Side
 from tatamu.engine.padded import PaddedAxis, padded_words
@@ -153,13 +159,15 @@ def lower_jobs(
     weight: Operand,
     folded: Folded | None = None,
     listed_weights: list[int] | None = None,
+    few_channels: FewChannelsKernel | None = None,
 ) -> Lowered:
     """The pass as these jobs.
 
     ``listed_weights`` say where the weights of the only job's taps lie if not at the places of a kernel.
+    ``few_channels`` is the kernel of the pass if it is not the planar one.
     """
-    rows, most = max(tiles(target).items())
-    kernel = PlanarKernel(element, rows, most, folded is not None)
+    kernel = few_channels or PlanarKernel(element, *max(tiles(target).items()), folded is not None)
+    rows, vectors = kernel.rows, kernel.vectors
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(len(jobs))
     weight_count = math.prod(geometry.weight_size)
@@ -188,7 +196,8 @@ def lower_jobs(
     # The job with the most products is planned for; the others, a row or column smaller, follow it.
     works = [_work(geometry, element, side, job, may_share=may) for job in jobs]
     weightiest = max(works, key=lambda work: work.grid[0] * work.grid[1] * work.taps)
-    common = plan_planar(weightiest, rows, most, element, target)
+    # The tile for few channels is already as wide as cuts them evenly.
+    common = plan_planar(weightiest, rows, vectors, element, target, narrower=few_channels is None)
     shares = common.shares
     for number, (work, (down, across)) in enumerate(zip(works, jobs, strict=True)):
         axes, in_place = (_padded(down), _padded(across)), work.in_place
@@ -328,7 +337,11 @@ def _folded_words(table: Table, folded: Folded) -> tuple[dict[Word, int], Hashab
 
 
 def _scratch_words(
-    kernel: PlanarKernel, target: Target, plan: PlanarPlan, work: PlanarWork, slab_items: int
+    kernel: PlanarKernel | FewChannelsKernel,
+    target: Target,
+    plan: PlanarPlan,
+    work: PlanarWork,
+    slab_items: int,
 ) -> tuple[dict[Word, int], int]:
     """Where the parts of a thread's scratch begin, and how many bytes it has."""
     lanes, item = target.lanes(kernel.element.compute_bytes), kernel.element.compute_bytes
@@ -338,8 +351,12 @@ def _scratch_words(
     waits = plan.channel_block < work.channels
     waiting, width = (pixels, plan.m_block) if waits else (min(pixels, PLANAR_CHUNK), plan.vectors * lanes)
     pitch = waiting + max(lanes, kernel.rows)
+    listed = 8 * (pixels + max(kernel.rows, PLANAR_OVERRUN))
+    few = isinstance(kernel, FewChannelsKernel)
     sizes = (
-        (Word.ROWS_AT, 8 * (pixels + kernel.rows)),
+        (Word.ROWS_AT, listed),
+        (Word.RESULTS_AT, listed if few else 0),
+        (Word.BIAS_AT, (plan.m_block + width) * item if few else 0),
         (Word.ADDRESSES_AT, 8 * products),
         (Word.PANEL_AT, 0 if plan.shares else products * plan.vectors * lanes * item),
         (Word.SLAB_AT, (slab_items + lanes) * item),

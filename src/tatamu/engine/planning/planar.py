@@ -79,9 +79,18 @@ def may_share(weights: int, item: int) -> bool:
 
 
 def plan_planar(
-    work: PlanarWork, rows: int, most_vectors: int, element: ElementType, target: Target
+    work: PlanarWork,
+    rows: int,
+    most_vectors: int,
+    element: ElementType,
+    target: Target,
+    *,
+    narrower: bool = True,
 ) -> PlanarPlan:
-    """The plan of one job; ``rows`` and ``most_vectors`` are those of the register tile."""
+    """The plan of one job; ``rows`` and ``most_vectors`` are those of the register tile.
+
+    A block of result channels may be cut into tiles that are ``narrower``, or else only its last one is.
+    """
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     grid_h, grid_w = work.grid
     registers = -(-work.m // lanes)
@@ -95,7 +104,7 @@ def plan_planar(
 
     def vectors_of(block: int) -> int:
         """The width of the tiles that a block of so many registers is cut into."""
-        return -(-block // -(-block // most_vectors))
+        return -(-block // -(-block // most_vectors)) if narrower else most_vectors
 
     def cycles(images: int, block_h: int, block: int, shares: bool) -> float:
         """Of the whole job, with tasks of ``block`` registers."""
@@ -126,7 +135,9 @@ def plan_planar(
 
     shapes = [(1, block_h) for block_h in _evenly(grid_h) if block_h * grid_w <= _MOST_PIXELS] or [(1, 1)]
     shapes += [(n, grid_h) for n in _evenly(work.batch) if n > 1 and n * grid_h * grid_w <= _MOST_PIXELS]
-    blocks = sorted({-(-registers // n) for n in _SPLITS if n <= registers}, reverse=True)
+    unit = 1 if narrower else most_vectors
+    units = -(-registers // unit)
+    blocks = sorted({unit * -(-units // n) for n in _SPLITS if n <= units}, reverse=True)
 
     def worth_weighing(images: int, block_h: int) -> list[int]:
         """Blocks of registers: the largest, and smaller ones until there are tasks enough."""
