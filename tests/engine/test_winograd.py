@@ -43,7 +43,7 @@ def _check(case: Case, dtype: torch.dtype, target: Target, number: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 @settings(max_examples=25)
-@given(case=cases, number=st.integers(0, 8))
+@given(case=cases, number=st.integers(0, 30))
 def test_values(case: Case, dtype: torch.dtype, target: Target, number: int) -> None:
     _check(case, dtype, target, number)
 
