@@ -211,6 +211,8 @@ def axis_forms(kernel: int, stride: int, shift: int | None = None) -> list[AxisF
     ]
     if shift is not None:
         return strided or [nothing]
+    if stride == 1 and kernel <= _POINTS:
+        return [whole_form(kernel)]
     cut = [
         AxisForm(kernel, stride, _POINTS + 2 - taps, taps, phased=stride > 1)
         for taps in range(2, min(of_phase, _POINTS) + 1)

@@ -244,6 +244,10 @@ class Word(IntEnum):
     """(row of a tile's results, row tap, row of its source) of each term of the definition."""
     COLUMN_TERMS = auto()
     COLUMN_TERM_TABLE = auto()
+    INSIDE_ALONE = auto()
+    """1 where a position outside the source is no term: what is not there is no zero that meets a NaN."""
+    TILES_BLOCK = auto()
+    """Elements of a block of transformed tiles that tasks share; 0 where each task transforms its own."""
     TILE_PRODUCT = auto()
     TILE_PITCH = auto()
     SUM_PRODUCT = auto()

@@ -47,6 +47,7 @@ def lower_forward(
         tuple(i * h + j * w for i in range(work.taps[0]) for j in range(work.taps[1])),
         weight.is_dense(geometry.weight_size),
         bias_stride,
+        is_gradient=False,
     )
     return _lower(work, element, target, side)
 
@@ -88,6 +89,7 @@ def lower_grad_input(
         tuple(i * h + j * w for i in down for j in across),
         weight.is_dense(geometry.weight_size),
         None,
+        is_gradient=True,
     )
     return _lower(work, element, target, side)
 
@@ -167,6 +169,7 @@ class _Side:
     """Of the taps, in order."""
     weight_is_dense: bool
     bias_stride: int | None
+    is_gradient: bool
 
 
 def _lower(work: WinogradWork, element: ElementType, target: Target, side: _Side) -> Lowered | str:
@@ -217,6 +220,7 @@ def _lower(work: WinogradWork, element: ElementType, target: Target, side: _Side
         Word.WEIGHT_C: side.weight_steps[2],
         Word.WEIGHT_TAP_TABLE: table.append(list(places)),
         Word.WEIGHT_CONTIGUOUS: step if contiguous else 0,
+        Word.INSIDE_ALONE: int(side.is_gradient),
         **_form_words(table, form, work.dilation[1]),
     }
     rows, columns = map(_padded, side.axes, form.axes)
@@ -238,22 +242,27 @@ def _lower(work: WinogradWork, element: ElementType, target: Target, side: _Side
                 Word.TARGET_H: down * words[Word.TARGET_H],
             },
         )
-    shared = 0 if plan.own_weights else aligned(work.groups * panels * rooms[Word.WEIGHT_PANEL] * item)
+    packed = 0 if plan.own_weights else aligned(work.groups * panels * rooms[Word.WEIGHT_PANEL] * item)
+    pack_tasks = work.groups * panels * -(-work.channels // WEIGHT_CHANNELS) if packed else 0
+    of_tiles = tasks // m_blocks * rooms[Word.TILES_BLOCK] * item
+    if of_tiles:
+        pack_tasks = tasks // m_blocks * -(-work.channels // lanes)
     operations = work.batch * work.groups * math.prod(work.grid) * work.m * work.channels * len(places)
     table.set_header(
         JOBS=work.phases,
         TASKS=work.phases * tasks,
         GRAIN=grain(work.phases * tasks, operations),
-        SHARED=shared,
+        SHARED=packed + aligned(of_tiles),
         SCRATCH=scratch,
-        PACK_TASKS=work.groups * panels * -(-work.channels // WEIGHT_CHANNELS) if shared else 0,
+        PACK_TASKS=pack_tasks,
     )
     packing = None
-    if shared and side.weight_is_dense:
+    if packed and side.weight_is_dense:
         # All that `kernels.winograd.weights` reads.
         how = element, form, plan.vectors, work.groups, work.channels, work.m
         weight_bytes = work.groups * work.m * work.channels * len(places) * element.item_bytes
         packing = Packing(("winograd", target, how, side.weight_steps, places), weight_bytes)
+    shared = packed + aligned(of_tiles)
     return Lowered(kernel, table.words, shared, scratch, operations, plan.reason, packing)
 
 
@@ -293,7 +302,7 @@ def _rooms(plan: WinogradPlan, work: WinogradWork, lanes: int, item: int) -> tup
     weight_product = form.count * weight_channels * width + lanes
     sizes = {
         Word.SLAB_AT: rows * columns * lanes * item,
-        Word.PANEL_AT: form.products * product * item,
+        Word.PANEL_AT: 0 if plan.shared_tiles else form.products * product * item,
         Word.TILES_AT: form.products * sum_product * item,
         Word.ROWS_AT: (mh * block_w * mw + lanes) * lanes * item,
         Word.FLAGS_AT: 8 * block_w,
@@ -301,6 +310,7 @@ def _rooms(plan: WinogradPlan, work: WinogradWork, lanes: int, item: int) -> tup
     if plan.own_weights:
         sizes[Word.WEIGHTS_AT] = form.products * weight_product * item
     words = {
+        Word.TILES_BLOCK: form.products * product if plan.shared_tiles else 0,
         Word.TILE_PITCH: pitch,
         Word.TILE_PRODUCT: product,
         Word.SUM_PRODUCT: sum_product,

@@ -8,8 +8,9 @@ measurements.
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tatamu.engine.planning.common import waiting
 from tatamu.engine.spec import ElementType
@@ -26,18 +27,21 @@ _FAR_BYTES_A_CYCLE = 10
 _WRITE_BYTES_A_CYCLE = 6
 _LEAST_TILES = 12
 _MOST_TILES = 96
+_MOST_ROWS = 12
 _CHOICES = 4
 """Numbers of images that are weighed, the largest that fit."""
 _MOST_SCRATCH = 4 << 20
+_MOST_SHARED_TILES = 8
+"""In sizes of L2: more would have to be read from memory."""
 _PACKINGS = 0.5
 """How often a call is taken to transform shared weights: every one in training, none while they stay."""
 _LEAST_GAIN = 1.15
 """Products that are left out, taps in the padding not counted: less does not pay for the transforms."""
-_WEIGHT_CYCLES = 4.4
-"""A product of a register of weights: its transform, and what gathers and writes it."""
+_TAP_CYCLES, _PRODUCT_CYCLES = 6.0, 2.9
+"""Of a register of weights: what gathers a tap of it, and what computes and writes a product."""
 _EXTENT_TIMES_CHANNELS = 3584
 _EXTENTS = 7, 56
-"""The image for which a layer's form is chosen: networks halve images as they double channels."""
+"""Images for which a layer's form is chosen: networks halve them as they double channels."""
 _MOST_KERNEL_TAPS = 256
 """Those of a register of channels are gathered on the stack."""
 
@@ -88,6 +92,8 @@ class WinogradPlan:
     panels: int
     channel_block: int
     """Source channels that are summed over at a time."""
+    shared_tiles: bool
+    """Whether a phase before transforms the tiles that several tasks multiply by weights of their own."""
     own_weights: bool
     """Whether tasks transform the weights that they multiply by, a block of channels at a time; else a phase
     before transforms all, which tasks share."""
@@ -98,7 +104,8 @@ class WinogradPlan:
 def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> WinogradPlan | str:
     """The cheapest plan, or why the direct kernel is to be taken."""
     lanes = target.lanes(element.compute_bytes)
-    form = min(forms(work), key=lambda form: _typical_cycles(work, form, lanes))
+    layer = replace(work, batch=1, grid=(1, 1), dilation=(1, 1), inside=0)
+    form = _cheapest_form(layer, element, target)
     there, back = transforms(form)
     each = form.count * there * -(-work.channels // lanes) + back * -(-work.m // lanes)
     rows, _ = register_tile(1, target.registers)
@@ -110,9 +117,12 @@ def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> W
 
 
 def forms(work: WinogradWork) -> list[Form]:
-    """All that may serve a layer."""
+    """All that may serve a layer; a kernel that is the same along both axes is cut in the same way."""
     shifts = work.shift or (None, None)
-    rows, columns = (axis_forms(*axis) for axis in zip(work.taps, work.stride, shifts, strict=True))
+    axes = list(zip(work.taps, work.stride, shifts, strict=True))
+    rows, columns = (axis_forms(*axis) for axis in axes)
+    if axes[0][:2] == axes[1][:2]:
+        return [Form(down, across) for down, across in zip(rows, columns, strict=True)]
     return [Form(down, across) for down in rows for across in columns]
 
 
@@ -121,15 +131,30 @@ def single_form(taps: tuple[int, int]) -> Form:
     return Form(whole_form(taps[0]), whole_form(taps[1]))
 
 
-def _typical_cycles(work: WinogradWork, form: Form, lanes: int) -> float:
-    """Of an image as a layer of so many channels usually has."""
+@functools.lru_cache(maxsize=256)
+def _cheapest_form(layer: WinogradWork, element: ElementType, target: Target) -> Form:
+    """For images as a layer of so many channels usually has; those of ``layer`` are not looked at."""
+    found = forms(layer)
+    if len(found) == 1:
+        return found[0]
     least, most = _EXTENTS
-    extent = max(least, min(most, _EXTENT_TIMES_CHANNELS // (work.groups * max(work.m, work.channels))))
-    tiles = math.prod(-(-extent // axis.patches) for axis in form.axes)
-    registers, (there, back) = -(-work.m // lanes), transforms(form)
-    products = form.count * form.products * work.channels * registers
-    transforming = form.count * there * -(-work.channels // lanes) + back * registers
-    return tiles * (products / MULTIPLY_EFFICIENCY + transforming) + products * _WEIGHT_CYCLES
+    extent = max(least, min(most, _EXTENT_TIMES_CHANNELS // (layer.groups * max(layer.m, layer.channels))))
+    images = max(least, extent // 2), extent, 2 * extent
+
+    def cycles(form: Form) -> float:
+        total = 1.0  # A product: relative gains count.
+        for size in images:
+            down, across = (size * axis.outputs // axis.patches for axis in form.axes)
+            work = replace(layer, grid=(down, across))
+            total *= min(plan.cycles for plan in _plans(work, form, element, target))
+        return total
+
+    return min(found, key=cycles)
+
+
+def _weight_cycles(form: Form) -> float:
+    """Of the weights of a register of result channels and one channel."""
+    return _TAP_CYCLES * form.kernel_taps + _PRODUCT_CYCLES * form.products * form.count
 
 
 def _most_tiles(work: WinogradWork, form: Form, element: ElementType, target: Target) -> int:
@@ -206,10 +231,15 @@ def plans(work: WinogradWork, element: ElementType, target: Target) -> list[Wino
 
 
 def _plans(work: WinogradWork, form: Form, element: ElementType, target: Target) -> list[WinogradPlan]:
-    return [_plan(work, form, element, target, own=own) for own in (False, True)]
+    ways = [(False, False), (True, False)]
+    if work.phases == 1:  # What comes before knows one job alone.
+        ways.append((True, True))
+    return [_plan(work, form, element, target, own=own, tiles_first=first) for own, first in ways]
 
 
-def _plan(work: WinogradWork, form: Form, element: ElementType, target: Target, *, own: bool) -> WinogradPlan:
+def _plan(
+    work: WinogradWork, form: Form, element: ElementType, target: Target, *, own: bool, tiles_first: bool
+) -> WinogradPlan:
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     registers = -(-work.m // lanes)
     rows, vectors = register_tile(registers, target.registers)
@@ -218,7 +248,7 @@ def _plan(work: WinogradWork, form: Form, element: ElementType, target: Target, 
     tiles_h, tiles_w = work.tiles(form.outputs)
     weight_bytes = products * depth * panels * vectors * lanes * item
     there, back = transforms(form)
-    transforming = registers * depth * products * _WEIGHT_CYCLES
+    transforming = registers * work.channels * _weight_cycles(form)
     shared = 0.0 if own else work.groups * (transforming + weight_bytes / _WRITE_BYTES_A_CYCLE) * _PACKINGS
     multiplying = products * depth * vectors / MULTIPLY_EFFICIENCY
     weight_rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
@@ -236,19 +266,28 @@ def _plan(work: WinogradWork, form: Form, element: ElementType, target: Target, 
         blocks *= work.groups
         each = -(-panels // split)
         near = products * whole * depth * item
-        rate = _NEAR_BYTES_A_CYCLE if near < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
+        if tiles_first and blocks * near > _MOST_SHARED_TILES * target.l2_bytes:
+            return math.inf
+        is_near = near < target.l2_bytes // 2 and not tiles_first
+        rate = _NEAR_BYTES_A_CYCLE if is_near else _FAR_BYTES_A_CYCLE
         traffic = near * each / rate + (0 if own else weight_bytes / split / weight_rate)
-        moved = tiles * (form.count * -(-work.channels // lanes) * there + each * vectors * back)
-        moved += transforming / split if own else 0
+        forth = tiles * form.count * -(-work.channels // lanes) * there
+        moved = tiles * each * vectors * back + (transforming / split if own else 0)
         tasks = blocks * split
-        return shared + tasks * (multiplying * whole * each + 0.3 * traffic + moved) * waiting(tasks)
+        once = shared
+        if tiles_first:
+            once += blocks * forth
+        else:
+            moved += forth
+        return once + tasks * (multiplying * whole * each + 0.3 * traffic + moved) * waiting(tasks)
 
-    splits = [n for n in (1, 2, 4, 8) if n <= panels]
+    splits = sorted({min(n, panels) for n in (1, 2, 4, 8)})
     most = _most_tiles(work, form, element, target)
     shapes = _shapes(work.batch, tiles_h, tiles_w, work.dilation[1], most)
     cost, shape, split = min((cycles(shape, split), shape, split) for shape in shapes for split in splits)
     each = -(-panels // split)
     whose = "weights transformed by each task" if own else "weights transformed beforehand"
+    whose = f"tiles transformed beforehand, {whose}" if tiles_first else whose
     (mh, mw), (r, q) = form.outputs, (axis.taps for axis in form.axes)
     pieces = f" in {form.count} sub-kernels" if form.count > 1 else ""
     strides = f" of stride {work.stride[0]}x{work.stride[1]}" if max(work.stride) > 1 else ""
@@ -257,7 +296,9 @@ def _plan(work: WinogradWork, form: Form, element: ElementType, target: Target, 
         f" {form.direct_products}; blocks of {'x'.join(map(str, shape))}"
         f" tiles, {each * vectors * lanes} of {work.m} result channels a task; {whose}"
     )
-    return WinogradPlan(form, rows, vectors, shape[0], shape[1:], each, channel_block, own, cost, reason)
+    return WinogradPlan(
+        form, rows, vectors, shape[0], shape[1:], each, channel_block, tiles_first, own, cost, reason
+    )
 
 
 def _shapes(batch: int, tiles_h: int, tiles_w: int, unit: int, most: int) -> list[tuple[int, int, int]]:
@@ -272,7 +313,7 @@ def _shapes(batch: int, tiles_h: int, tiles_w: int, unit: int, most: int) -> lis
     widths = [width * unit for width in evenly(tiles_w // unit, max(1, most // unit))]
     shapes = [
         (1, block_h, block_w)
-        for block_h in evenly(tiles_h, 8)
+        for block_h in evenly(tiles_h, _MOST_ROWS)
         for block_w in widths
         if least <= block_h * block_w <= most
     ]

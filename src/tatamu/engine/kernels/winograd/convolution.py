@@ -8,6 +8,7 @@ for tiles d of the padded source that overlap. See `engine/cook_toom.py` for the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from llvmlite import ir
 
@@ -38,7 +39,15 @@ def build(kernel: WinogradKernel, target: Target) -> ir.Module:
     transform = define_transform_weight(module, numbers, kernel.form, width, gather)
     main = _Main(kernel, module, numbers, gather, transform)
     weights = _weight_task(numbers, width, transform, kernel.form.count)
-    define_entry(module, kernel.name(target), main.task, weights)
+
+    def before(code: Code, job: Job, *arguments: Any) -> None:
+        with code.either(job[Word.TILES_BLOCK] > 0) as (tiles, others):
+            with tiles:
+                main.tile_task(code, job, *arguments)
+            with others:
+                weights(code, job, *arguments)
+
+    define_entry(module, kernel.name(target), main.task, before)
     return module
 
 
@@ -123,15 +132,10 @@ class _Main:
         """Write the code of one task."""
         numbers = self.numbers
         at = _Place.of(job, task, self.width)
-        slab, tiles, sums, results = (
-            scratch.moved_bytes(job[word]).of(numbers.computed)
-            for word in (Word.SLAB_AT, Word.PANEL_AT, Word.TILES_AT, Word.ROWS_AT)
-        )
-        rooms = _Rooms(slab, tiles, sums, results, scratch.moved_bytes(job[Word.FLAGS_AT]).of(I64))
-        source = arguments.source.of(numbers.stored) + (
-            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G] + job[Word.SOURCE_BASE]
-        )
-        self._transform_source(code, job, at, rooms, source)
+        rooms = self._rooms(code, job, shared, scratch, task)
+        source = self._source(job, at, arguments)
+        with code.when(job[Word.TILES_BLOCK].equals(0)):
+            self._transform_source(code, job, at, rooms, source, code.index(0), job[Word.CHANNELS])
         weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
         panels = (job[Word.M] + (self.width - 1)) // self.width
         with code.loop(at.panel, at.panels_end) as panel:
@@ -144,18 +148,49 @@ class _Main:
                 with code.when(row < job[Word.M]):
                     self._finish(code, job, at, rooms, arguments, source, weight, row, x)
 
+    def tile_task(
+        self, code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
+        """Write the code of a task before: some channels of a block of tiles that others share."""
+        lanes, channels = self.numbers.lanes, job[Word.CHANNELS]
+        registers = (channels + (lanes - 1)) // lanes
+        number, begin = (task // registers) * job[Word.M_BLOCKS], (task % registers) * lanes
+        at = _Place.of(job, number, self.width)
+        rooms = self._rooms(code, job, shared, scratch, number)
+        source = self._source(job, at, arguments)
+        self._transform_source(code, job, at, rooms, source, begin, (begin + lanes).minimum(channels))
+
+    def _rooms(self, code: Code, job: Job, shared: Pointer, scratch: Pointer, task: Int) -> _Rooms:
+        computed = self.numbers.computed
+        slab, tiles, sums, results = (
+            scratch.moved_bytes(job[word]).of(computed)
+            for word in (Word.SLAB_AT, Word.PANEL_AT, Word.TILES_AT, Word.ROWS_AT)
+        )
+        block = job[Word.TILES_BLOCK]
+        of_all = shared.of(computed) + (task // job[Word.M_BLOCKS]) * block
+        tiles = Pointer(code, code.builder.select(block > 0, of_all.raw, tiles.raw), computed)
+        return _Rooms(slab, tiles, sums, results, scratch.moved_bytes(job[Word.FLAGS_AT]).of(I64))
+
+    def _source(self, job: Job, at: _Place, arguments: Arguments) -> Pointer:
+        """Of the first image of a task and of its group."""
+        return arguments.source.of(self.numbers.stored) + (
+            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G] + job[Word.SOURCE_BASE]
+        )
+
     def _step(self, job: Job) -> Index:
         """From one column of a tile to the next."""
         return job[Word.COLUMN_STEP] if self.kernel.dilated else 1
 
-    def _transform_source(self, code: Code, job: Job, at: _Place, rooms: _Rooms, source: Pointer) -> None:
+    def _transform_source(
+        self, code: Code, job: Job, at: _Place, rooms: _Rooms, source: Pointer, begin: Int, end: Int
+    ) -> None:
+        """Channels ``begin``, a whole number of registers, to ``end``."""
         form, lanes, step = self.form, self.numbers.lanes, self._step(job)
         rows = at.rows * form.rows.advance + (form.rows.span - form.rows.advance)
         overlap = form.columns.span - form.columns.advance
         columns = at.columns * form.columns.advance + step * overlap
-        channels = job[Word.CHANNELS]
-        with code.loop(0, at.images) as image, code.loop(0, channels, lanes) as c:
-            present = (channels - c).minimum(lanes)
+        with code.loop(0, at.images) as image, code.loop(begin, end, lanes) as c:
+            present = (end - c).minimum(lanes)
             code.call(
                 self.pack, job.table, job.words, rooms.slab,
                 source + (image * job[Word.SOURCE_N] + c * job[Word.SOURCE_C]), present,

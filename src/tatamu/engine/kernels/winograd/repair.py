@@ -57,13 +57,23 @@ def define_repair(
             _terms(code, job, Word.ROW_TERMS, Word.ROW_TERM_TABLE) as (i, u, source_row),
             _terms(code, job, Word.COLUMN_TERMS, Word.COLUMN_TERM_TABLE) as (j, v, source_column),
         ):
-            factor = room.load((c * taps + u * form.columns.kernel + v) * lanes, lanes)
-            pixel = slab.load((source_row * columns + source_column) * lanes + c)
-            at = pitch * i + j * lanes
-            total = results.load(at, lanes)
-            results.store(code.multiply_add(code.splat(pixel, lanes), factor, total), at)
+            row_is_there = _between(code, y + source_row, job[Word.ROW_LOW], job[Word.ROW_HIGH])
+            column_is_there = _between(code, x + source_column, job[Word.COLUMN_LOW], job[Word.COLUMN_HIGH])
+            counts = code.builder.or_(
+                job[Word.INSIDE_ALONE].equals(0), code.both(row_is_there, column_is_there)
+            )
+            with code.when(counts):
+                factor = room.load((c * taps + u * form.columns.kernel + v) * lanes, lanes)
+                pixel = slab.load((source_row * columns + source_column) * lanes + c)
+                at = pitch * i + j * lanes
+                total = results.load(at, lanes)
+                results.store(code.multiply_add(code.splat(pixel, lanes), factor, total), at)
     code.done()
     return code.function
+
+
+def _between(code: Code, position: Int, low: Int, high: Int) -> ir.Value:
+    return code.both(position >= low, position < high)
 
 
 @contextmanager
