@@ -37,8 +37,10 @@ _PACKINGS = 0.5
 """How often a call is taken to transform shared weights: every one in training, none while they stay."""
 _LEAST_GAIN = 1.15
 """Products that are left out, taps in the padding not counted: less does not pay for the transforms."""
-_TAP_CYCLES, _PRODUCT_CYCLES = 6.0, 2.9
-"""Of a register of weights: what gathers a tap of it, and what computes and writes a product."""
+_TAP_CYCLES, _PRODUCT_CYCLES, _SUBKERNEL_PRODUCT_CYCLES = 6.0, 2.9, 6.4
+"""Of a register of weights: what gathers a tap of it, and what computes and writes a product; of sub-kernels,
+whose taps are looked up, more.
+"""
 _EXTENT_TIMES_CHANNELS = 3584
 _EXTENTS = 7, 56
 """Images for which a layer's form is chosen: networks halve them as they double channels."""
@@ -154,7 +156,8 @@ def _cheapest_form(layer: WinogradWork, element: ElementType, target: Target) ->
 
 def _weight_cycles(form: Form) -> float:
     """Of the weights of a register of result channels and one channel."""
-    return _TAP_CYCLES * form.kernel_taps + _PRODUCT_CYCLES * form.products * form.count
+    of_product = _PRODUCT_CYCLES if form.count == 1 else _SUBKERNEL_PRODUCT_CYCLES
+    return _TAP_CYCLES * form.kernel_taps + of_product * form.products * form.count
 
 
 def _most_tiles(work: WinogradWork, form: Form, element: ElementType, target: Target) -> int:
