@@ -49,9 +49,14 @@ def test_highest_is_that_of_a_sum_and_high_is_not_remembered() -> None:
 
 
 @pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_high_keeps_its_promise_on_data_of_any_kind(kernel: int, channels_last: bool) -> None:
-    size = (1, 24, 48, 48)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "channels"),
+    [(3, 1, 24), (5, 1, 24), (7, 1, 24), (3, 2, 64), (3, 2, 160), (5, 2, 32)],
+)
+def test_high_keeps_its_promise_on_data_of_any_kind(
+    kernel: int, stride: int, channels: int, channels_last: bool
+) -> None:
+    size = (1, channels, 48, 48)
     images = {
         "normal": torch.randn(size),
         "bright": 200 + 55 * torch.rand(size),
@@ -62,7 +67,7 @@ def test_high_keeps_its_promise_on_data_of_any_kind(kernel: int, channels_last: 
         ),
     }
     weights = {
-        "normal": (normal := torch.randn(32, 24, kernel, kernel)),
+        "normal": (normal := torch.randn(channels, channels, kernel, kernel)),
         "zero-sum": normal - normal.mean((2, 3), keepdim=True),
         "sparse": normal * (torch.rand_like(normal) < 0.1),
         "large and small": torch.exp(3 * torch.randn_like(normal)),
@@ -70,11 +75,23 @@ def test_high_keeps_its_promise_on_data_of_any_kind(kernel: int, channels_last: 
     for image, x in images.items():
         for name, w in weights.items():
             form = torch.channels_last if channels_last else torch.contiguous_format
-            y = tatamu.conv2d(x.contiguous(memory_format=form), w, None, 1, 1)
-            exact = torch.nn.functional.conv2d(x.double(), w.double(), None, 1, 1)
-            magnitude = torch.nn.functional.conv2d(x.abs().double(), w.abs().double(), None, 1, 1)
-            error = ((y - exact).abs().max() / magnitude.max()).item()
-            assert error <= 5e-6, f"{image} images, {name} weights: {error:.1e}"
+            source = x.clone(memory_format=form).requires_grad_()
+            y = tatamu.conv2d(source, w, None, stride, 1)
+            y.backward(x[:, :, : y.shape[2], : y.shape[3]])
+            pairs = (x.double(), w.double()), (x.abs().double(), w.abs().double())
+            exact, magnitude = (_forward_and_gradient(*pair, stride) for pair in pairs)
+            assert source.grad is not None
+            for which, found in enumerate((y.detach(), source.grad)):
+                error = ((found - exact[which]).abs().max() / magnitude[which].max()).item()
+                assert error <= 5e-6, f"{image} images, {name} weights, pass {which}: {error:.1e}"
+
+
+def _forward_and_gradient(x: Tensor, w: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """The convolution padded by one pixel, and its gradient; the output's is the corner of the input."""
+    y = torch.nn.functional.conv2d(x, w, None, stride, 1)
+    gy = x[:, :, : y.shape[2], : y.shape[3]]
+    gradient = torch.nn.grad.conv2d_input(x.shape, w, gy, stride, 1)
+    return y, gradient
 
 
 def test_another_name_is_refused_and_changes_nothing() -> None:

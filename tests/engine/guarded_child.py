@@ -196,7 +196,7 @@ def main(target_name: str, count: int, seed: int) -> None:
             away, threads = random_numbers.choice((0, 0, 1)), random_numbers.choice((1, 1, 2))
             forced: AbstractContextManager[object] = nullcontext()
             if room is winograd_cases.case:
-                forced = winograd_cases.forced(random_numbers.randint(0, 8))
+                forced = winograd_cases.forced(random_numbers.randint(0, 30))
             elif room is planar_cases.case:
                 forced = planar_cases.forced()
             elif room is tapwise_cases.case:

@@ -43,7 +43,7 @@ def _check(case: Case, dtype: torch.dtype, target: Target, number: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 @settings(max_examples=25)
-@given(case=cases, number=st.integers(0, 8))
+@given(case=cases, number=st.integers(0, 30))
 def test_values(case: Case, dtype: torch.dtype, target: Target, number: int) -> None:
     _check(case, dtype, target, number)
 
@@ -59,6 +59,16 @@ LAYERS = [
     Geometry(1, 33, 40, 1, Axis(30, 3, 1, 1, 1, 1), Axis(45, 3, 1, 1, 1, 1)),
     Geometry(17, 20, 70, 1, Axis(7, 3, 1, 1, 1, 1), Axis(7, 3, 1, 1, 1, 1)),
     Geometry(2, 130, 64, 2, Axis(20, 3, 1, 1, 2, 2), Axis(14, 3, 1, 1, 0, 1), "circular"),
+    Geometry(1, 83, 70, 1, Axis(29, 3, 2, 1, 1, 1), Axis(44, 3, 2, 1, 1, 0)),
+    Geometry(2, 17, 40, 1, Axis(27, 5, 2, 1, 2, 1), Axis(26, 7, 3, 1, 0, 3), "reflect"),
+    Geometry(1, 3, 33, 1, Axis(60, 11, 4, 1, 2, 2), Axis(71, 11, 4, 1, 2, 2)),
+    Geometry(2, 40, 24, 1, Axis(17, 1, 1), Axis(19, 7, 1, 1, 3, 3), "replicate"),
+    Geometry(1, 20, 40, 1, Axis(19, 9, 1, 1, 4, 4), Axis(30, 7, 1, 2, 6, 5)),
+]
+FINITE = [
+    Geometry(2, 20, 37, 1, Axis(17, 3, 1, 1, 1, 1), Axis(19, 3, 1, 1, 1, 1)),
+    Geometry(2, 20, 37, 1, Axis(17, 3, 2, 1, 1, 1), Axis(19, 3, 2, 1, 1, 1)),
+    Geometry(2, 20, 37, 1, Axis(17, 5, 2, 1, 2, 2), Axis(19, 7, 1, 2, 6, 6)),
 ]
 
 
@@ -66,7 +76,7 @@ LAYERS = [
 @pytest.mark.parametrize("geometry", LAYERS, ids=range(len(LAYERS)))
 def test_layers_of_several_blocks(geometry: Geometry, channels_last: bool) -> None:
     how = Arrangement("channels_last" if channels_last else "contiguous")
-    for number in range(3):
+    for number in range(12):
         _check(Case(geometry, (how, how, how), channels_last=channels_last), torch.float32, host(), number)
 
 
@@ -83,19 +93,37 @@ def test_bits_do_not_depend_on_threads(geometry: Geometry) -> None:
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 3e37, -3e38])
 @pytest.mark.parametrize("where", ["input", "weight"])
 @pytest.mark.parametrize("channels_last", [False, True], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("geometry", FINITE, ids=range(len(FINITE)))
 def test_what_is_not_finite_is_where_the_definition_has_it(
-    value: float, where: str, channels_last: bool
+    geometry: Geometry, value: float, where: str, channels_last: bool
 ) -> None:
     how = Arrangement("channels_last" if channels_last else "contiguous")
-    geometry = Geometry(2, 20, 37, 1, Axis(17, 3, 1, 1, 1, 1), Axis(19, 3, 1, 1, 1, 1))
     it = Case(geometry, (how, how, how)).operands(torch.float32)
     spoilt = getattr(it, where)
     spoilt[1, 5, 1, 2] = value
     spoilt[0, 3, 0, 0] = value
-    for number in range(3):
+    for number in range(0, 18, 4):
         with forced(number):
             result = calls.run("forward", it, host(), channels_last=channels_last, threads=2)
         right = torch_forward(geometry, it.input, it.weight, it.bias)
+        assert torch.equal(result.isnan(), right.isnan())
+        assert torch.equal(result.isposinf(), right.isposinf())
+        assert torch.equal(result.isneginf(), right.isneginf())
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 3e37])
+@pytest.mark.parametrize("where", ["weight", "grad_output"])
+@pytest.mark.parametrize("geometry", FINITE, ids=range(len(FINITE)))
+def test_grad_input_that_is_not_finite_is_where_the_definition_has_it(
+    geometry: Geometry, value: float, where: str
+) -> None:
+    it = Case(geometry).operands(torch.float32)
+    spoilt = getattr(it, where)
+    spoilt[1, 5, 0, 2] = value
+    right = torch_results(geometry, it.input, it.weight, it.bias, it.grad_output)["grad_input"]
+    for number in range(0, 18, 4):
+        with forced(number):
+            result = calls.run("grad_input", it, host(), threads=2)
         assert torch.equal(result.isnan(), right.isnan())
         assert torch.equal(result.isposinf(), right.isposinf())
         assert torch.equal(result.isneginf(), right.isneginf())

@@ -78,8 +78,8 @@ def test_stride_phases_are_channels(
     ("layer", "kernel"),
     [
         ((256, 64, 1, 1), PlanarKernel),
-        ((64, 256, 3, 2), PlanarKernel),
-        ((3, 64, 7, 2), PlanarKernel),
+        ((64, 256, 2, 2), PlanarKernel),
+        ((3, 64, 3, 2), PlanarKernel),
         ((24, 144, 1, 1), DirectKernel),
         ((144, 24, 1, 1), DirectKernel),
         ((64, 12, 3, 2), PlanarKernel),

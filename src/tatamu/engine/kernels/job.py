@@ -237,6 +237,19 @@ class Word(IntEnum):
     TILES_W = auto()
     COLUMN_STEP = auto()
     """From one column of a tile to the next: the dilation. So many tiles begin side by side."""
+    SUBKERNEL_TABLE = auto()
+    """First row and column of the source that each sub-kernel sees."""
+    SUBKERNEL_TAP_TABLE = auto()
+    """The taps of each, or -1 where the kernel has none."""
+    ROW_TERMS = auto()
+    ROW_TERM_TABLE = auto()
+    """(row of a tile's results, row tap, row of its source) of each term of the definition."""
+    COLUMN_TERMS = auto()
+    COLUMN_TERM_TABLE = auto()
+    INSIDE_ALONE = auto()
+    """1 where a position outside the source is no term: what is not there is no zero that meets a NaN."""
+    TILES_BLOCK = auto()
+    """Elements of a block of transformed tiles that tasks share; 0 where each task transforms its own."""
     TILE_PRODUCT = auto()
     TILE_PITCH = auto()
     SUM_PRODUCT = auto()

@@ -27,6 +27,8 @@ def lower_grad_weight(
     layouts = source.layout(geometry.input_size), grad_output.layout(geometry.output_size)
     if obstacle := winograd.why_not(geometry, element):
         return obstacle
+    if stride := next((axis.stride for axis in (geometry.rows, geometry.columns) if axis.stride > 1), None):
+        return f"stride {stride}"
     if layouts[0] is not layouts[1] or Layout.STRIDED in layouts:
         return "input and gradient do not both have columns, or channels, side by side"
     rows, columns = geometry.rows, geometry.columns
@@ -45,7 +47,7 @@ def lower_grad_weight(
     )
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     table = Table(2 * work.phases)
-    tiles_h, tiles_w = work.tiles
+    tiles_h, tiles_w = work.tiles(plan.tile)
     column_blocks = -(-tiles_w // plan.block[1])
     tasks = work.groups * -(-work.channels // plan.channel_block) * -(-work.m // plan.m_block)
     rooms, second_rooms, scratch = _rooms(kernel, plan, work, lanes, item)

@@ -8,15 +8,15 @@ measurements.
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tatamu.engine.planning.common import waiting
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
+from tatamu.engine.winograd_forms import Form, axis_forms, whole_form
 
-_POINTS = 5
-"""Besides infinity. Seven cost more accuracy on data of very different sizes than is promised."""
 INSTRUCTIONS_A_CYCLE = 2.5
 _MOVING_INSTRUCTIONS_A_CYCLE = 0.85
 """Of the transforms of tiles, whose slabs are gathered before, and whose products all go to L2."""
@@ -27,18 +27,30 @@ _FAR_BYTES_A_CYCLE = 10
 _WRITE_BYTES_A_CYCLE = 6
 _LEAST_TILES = 12
 _MOST_TILES = 96
+_MOST_ROWS = 12
 _CHOICES = 4
 """Numbers of images that are weighed, the largest that fit."""
 _MOST_SCRATCH = 4 << 20
+_MOST_SHARED_TILES = 8
+"""In sizes of L2: more would have to be read from memory."""
 _PACKINGS = 0.5
 """How often a call is taken to transform shared weights: every one in training, none while they stay."""
 _LEAST_GAIN = 1.15
 """Products that are left out, taps in the padding not counted: less does not pay for the transforms."""
+_TAP_CYCLES, _PRODUCT_CYCLES, _SUBKERNEL_PRODUCT_CYCLES = 6.0, 2.9, 6.4
+"""Of a register of weights: what gathers a tap of it, and what computes and writes a product; of sub-kernels,
+whose taps are looked up, more.
+"""
+_EXTENT_TIMES_CHANNELS = 3584
+_EXTENTS = 7, 56
+"""Images for which a layer's form is chosen: networks halve them as they double channels."""
+_MOST_KERNEL_TAPS = 256
+"""Those of a register of channels are gathered on the stack."""
 
 
 @dataclass(frozen=True)
 class WinogradWork:
-    """A convolution of stride 1 as its tiles see it: ``m`` results from ``channels``, each of a group."""
+    """A convolution as its tiles see it: ``m`` results from ``channels``, each of a group."""
 
     batch: int
     groups: int
@@ -46,34 +58,35 @@ class WinogradWork:
     m: int
     grid: tuple[int, int]
     taps: tuple[int, int]
+    stride: tuple[int, int]
     dilation: tuple[int, int]
     """Of each axis. Results so far apart are those of a convolution without dilation, a phase."""
     inside: int
     """Pairs of a result and a tap that does not lie in zero padding, of each pair of channels in an image."""
+    shift: tuple[int, int] | None = None
+    """Of the gradient of a stride: see `AxisForm`."""
 
     @property
     def phases(self) -> int:
         """Phases of the rows: those of the columns are done together, tile by tile."""
         return min(self.dilation[0], self.grid[0])
 
-    @property
-    def tiles(self) -> tuple[int, int]:
+    def tiles(self, outputs: tuple[int, int]) -> tuple[int, int]:
         """Rows of tiles of a phase, and tiles of a row: so many of each phase of the columns side by side."""
-        mh, mw = tile(self.taps)
+        mh, mw = outputs
         across = self.dilation[1]
         return -(-self.grid[0] // (self.dilation[0] * mh)), -(-self.grid[1] // (across * mw)) * across
 
-    @property
-    def products(self) -> int:
+    def products(self, form: Form) -> int:
         """Of an image, for each pair of channels."""
-        return self.phases * self.tiles[0] * self.tiles[1] * tile_products(self.taps)
+        return self.phases * math.prod(self.tiles(form.outputs)) * form.products * form.count
 
 
 @dataclass(frozen=True)
 class WinogradPlan:
-    """Tiles of ``outputs`` results; a task does ``images`` x ``block`` of them and ``panels`` of channels."""
+    """Tiles of a form; a task does ``images`` x ``block`` of them and ``panels`` of channels."""
 
-    outputs: tuple[int, int]
+    form: Form
     rows: tuple[int, ...]
     vectors: int
     images: int
@@ -81,6 +94,8 @@ class WinogradPlan:
     panels: int
     channel_block: int
     """Source channels that are summed over at a time."""
+    shared_tiles: bool
+    """Whether a phase before transforms the tiles that several tasks multiply by weights of their own."""
     own_weights: bool
     """Whether tasks transform the weights that they multiply by, a block of channels at a time; else a phase
     before transforms all, which tasks share."""
@@ -90,71 +105,111 @@ class WinogradPlan:
 
 def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> WinogradPlan | str:
     """The cheapest plan, or why the direct kernel is to be taken."""
-    there, back = transforms(work.taps)
     lanes = target.lanes(element.compute_bytes)
-    each = there * -(-work.channels // lanes) + back * -(-work.m // lanes)
+    layer = replace(work, batch=1, grid=(1, 1), dilation=(1, 1), inside=0)
+    form = _cheapest_form(layer, element, target)
+    there, back = transforms(form)
+    each = form.count * there * -(-work.channels // lanes) + back * -(-work.m // lanes)
     rows, _ = register_tile(1, target.registers)
     products_a_cycle = lanes * (2 if target.multiplies_pairs(element) else 1)
-    tiles = rows[-1], _most_tiles(work, element, target)
-    if obstacle := why_direct(work, lanes, products_a_cycle, each, tiles):
+    tiles = rows[-1], _most_tiles(work, form, element, target)
+    if obstacle := why_direct(work, form, lanes, products_a_cycle, each, tiles):
         return obstacle
-    return min(plans(work, element, target), key=lambda plan: plan.cycles)
+    return min(_plans(work, form, element, target), key=lambda plan: plan.cycles)
 
 
-def _most_tiles(work: WinogradWork, element: ElementType, target: Target) -> int:
+def forms(work: WinogradWork) -> list[Form]:
+    """All that may serve a layer; a kernel that is the same along both axes is cut in the same way."""
+    shifts = work.shift or (None, None)
+    axes = list(zip(work.taps, work.stride, shifts, strict=True))
+    rows, columns = (axis_forms(*axis) for axis in axes)
+    if axes[0][:2] == axes[1][:2]:
+        return [Form(down, across) for down, across in zip(rows, columns, strict=True)]
+    return [Form(down, across) for down in rows for across in columns]
+
+
+def single_form(taps: tuple[int, int]) -> Form:
+    """Of stride 1, the kernel not cut."""
+    return Form(whole_form(taps[0]), whole_form(taps[1]))
+
+
+@functools.lru_cache(maxsize=256)
+def _cheapest_form(layer: WinogradWork, element: ElementType, target: Target) -> Form:
+    """For images as a layer of so many channels usually has; those of ``layer`` are not looked at."""
+    found = forms(layer)
+    if len(found) == 1:
+        return found[0]
+    least, most = _EXTENTS
+    extent = max(least, min(most, _EXTENT_TIMES_CHANNELS // (layer.groups * max(layer.m, layer.channels))))
+    images = max(least, extent // 2), extent, 2 * extent
+
+    def cycles(form: Form) -> float:
+        total = 1.0  # A product: relative gains count.
+        for size in images:
+            down, across = (size * axis.outputs // axis.patches for axis in form.axes)
+            work = replace(layer, grid=(down, across))
+            total *= min(plan.cycles for plan in _plans(work, form, element, target))
+        return total
+
+    return min(found, key=cycles)
+
+
+def _weight_cycles(form: Form) -> float:
+    """Of the weights of a register of result channels and one channel."""
+    of_product = _PRODUCT_CYCLES if form.count == 1 else _SUBKERNEL_PRODUCT_CYCLES
+    return _TAP_CYCLES * form.kernel_taps + of_product * form.products * form.count
+
+
+def _most_tiles(work: WinogradWork, form: Form, element: ElementType, target: Target) -> int:
     """Of a task."""
     item = element.compute_bytes
-    room = tile_products(work.taps) * (work.channels + target.lanes(item)) * item
+    room = form.products * (form.count * work.channels + target.lanes(item)) * item
     return max(1, min(_MOST_TILES, _MOST_SCRATCH // room))
 
 
 def why_direct(
-    work: WinogradWork, lanes: int, direct_lanes: int, transforming: float, tiles: tuple[int, int]
+    work: WinogradWork, form: Form, lanes: int, direct_lanes: int, transforming: float, tiles: tuple[int, int]
 ) -> str | None:
     """Why the direct kernel is to be taken: the layer's kernel, its channels, or an image of a few pixels.
 
     The direct kernel does ``direct_lanes`` products a cycle. The transforms of a tile cost ``transforming``
     cycles; ``tiles`` are the fewest and the most of a task.
     """
-    (r, s), (a, b) = work.taps, tile(work.taps)
-    if a * b <= 1:
-        return f"no filter for a kernel of {r} x {s}"
-    multiplying = tile_products(work.taps) * work.channels * -(-work.m // lanes) / MULTIPLY_EFFICIENCY
-    direct = a * b * r * s * work.channels * work.m / direct_lanes / _DIRECT_EFFICIENCY
+    products, directly = form.count * form.products, form.direct_products
+    if products >= directly:
+        (r, s), (down, across) = work.taps, work.stride
+        return f"no filter for a kernel of {r} x {s}, stride {down} x {across}"
+    multiplying = products * work.channels * -(-work.m // lanes) / MULTIPLY_EFFICIENCY
+    direct = directly * work.channels * work.m / direct_lanes / _DIRECT_EFFICIENCY
     if multiplying + transforming >= direct:
         return f"estimated {multiplying + transforming:.0f} cycles a tile against {direct:.0f} directly"
-    if max(tiles[0], work.dilation[1]) > tiles[1]:
-        return f"tiles of {work.channels} channels, dilation {work.dilation[1]}: too much memory for a task"
+    if max(tiles[0], work.dilation[1]) > tiles[1] or form.kernel_taps > _MOST_KERNEL_TAPS:
+        what = f"{work.channels} channels, {form.kernel_taps} taps, dilation {work.dilation[1]}"
+        return f"tiles of {what}: too much memory for a task"
+    return _why_not_image(work, form)
+
+
+def _why_not_image(work: WinogradWork, form: Form) -> str | None:
+    """Why the direct kernel is to be taken for these few pixels."""
     extents = [-(-size // step) for size, step in zip(work.grid, work.dilation, strict=True)]
-    if all(extent < most for extent, most in zip(extents, tile(work.taps), strict=True)):
+    small = [
+        -(-extent // (axis.outputs // axis.patches)) < axis.patches
+        for extent, axis in zip(extents, form.axes, strict=True)
+    ]
+    if all(small):
         return f"{extents[0]} x {extents[1]} results do not fill a tile"
-    if work.inside < _LEAST_GAIN * work.products:
-        return f"{work.products} products against {work.inside} directly: many taps lie in the padding"
+    padded = any(small) or any(step > 1 for step in work.dilation)
+    if padded and work.inside < _LEAST_GAIN * work.products(form):
+        return f"{work.products(form)} products against {work.inside} directly: many taps lie in the padding"
     return None
 
 
-def tile_size(taps: int) -> int:
-    """Results of a tile along an axis, as many as the points give; 1 where there is nothing to gain."""
-    return _POINTS + 2 - taps if 1 < taps <= _POINTS else 1
-
-
-def tile(taps: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of results of a tile."""
-    return tile_size(taps[0]), tile_size(taps[1])
-
-
-def tile_products(taps: tuple[int, int]) -> int:
-    """Products of a tile for each pair of channels."""
-    (a, b), (r, s) = tile(taps), taps
-    return (a + r - 1) * (b + s - 1)
-
-
-def transforms(taps: tuple[int, int]) -> tuple[float, float]:
+def transforms(form: Form) -> tuple[float, float]:
     """Cycles of the transforms of a register of channels of a tile, there and back, with what moves them.
 
     Instructions are counted on F(4x4, 3x3): three passes over the products, and its own.
     """
-    products, pixels = tile_products(taps), tile(taps)[0] * tile(taps)[1]
+    products, pixels = form.products, math.prod(form.outputs)
     there = (7 * products + 2 * pixels) / _MOVING_INSTRUCTIONS_A_CYCLE
     return there, (5 * products + 6 * pixels) / _MOVING_INSTRUCTIONS_A_CYCLE
 
@@ -173,27 +228,36 @@ def evenly(size: int, most: int) -> list[int]:
 
 
 def plans(work: WinogradWork, element: ElementType, target: Target) -> list[WinogradPlan]:
-    """The best plan with weights transformed in a phase before, and the best whose tasks do it themselves."""
-    if math.prod(tile(work.taps)) <= 1:
-        return []
-    return [_plan(work, element, target, own=own) for own in (False, True)]
+    """All forms: the best plan with weights transformed before, and the best whose tasks do it themselves."""
+    useful = [form for form in forms(work) if form.count * form.products < form.direct_products]
+    return [plan for form in useful for plan in _plans(work, form, element, target)]
 
 
-def _plan(work: WinogradWork, element: ElementType, target: Target, *, own: bool) -> WinogradPlan:
+def _plans(work: WinogradWork, form: Form, element: ElementType, target: Target) -> list[WinogradPlan]:
+    ways = [(False, False), (True, False)]
+    if work.phases == 1:  # What comes before knows one job alone.
+        ways.append((True, True))
+    return [_plan(work, form, element, target, own=own, tiles_first=first) for own, first in ways]
+
+
+def _plan(
+    work: WinogradWork, form: Form, element: ElementType, target: Target, *, own: bool, tiles_first: bool
+) -> WinogradPlan:
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     registers = -(-work.m // lanes)
     rows, vectors = register_tile(registers, target.registers)
     panels = -(-registers // vectors)
-    outputs, products = tile(work.taps), tile_products(work.taps)
-    tiles_h, tiles_w = work.tiles
-    weight_bytes = products * work.channels * panels * vectors * lanes * item
-    there, back = transforms(work.taps)
-    transforming = registers * work.channels * (11 * products) / INSTRUCTIONS_A_CYCLE
+    products, depth = form.products, form.count * work.channels
+    tiles_h, tiles_w = work.tiles(form.outputs)
+    weight_bytes = products * depth * panels * vectors * lanes * item
+    there, back = transforms(form)
+    transforming = registers * work.channels * _weight_cycles(form)
     shared = 0.0 if own else work.groups * (transforming + weight_bytes / _WRITE_BYTES_A_CYCLE) * _PACKINGS
-    multiplying = products * work.channels * vectors / MULTIPLY_EFFICIENCY
+    multiplying = products * depth * vectors / MULTIPLY_EFFICIENCY
     weight_rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
     # What is transformed at a time is written and then read: it should stay in L2 beside the tiles.
-    most_channels = max(lanes, target.l2_bytes // 3 // (products * vectors * lanes * item) // lanes * lanes)
+    line_bytes = products * form.count * vectors * lanes * item
+    most_channels = max(lanes, target.l2_bytes // 3 // line_bytes // lanes * lanes)
     # Shared weights are read channel after channel: in blocks they come from memory a third slower.
     channel_block = -(-evenly(work.channels, most_channels)[-1] // lanes) * lanes if own else work.channels
 
@@ -204,25 +268,40 @@ def _plan(work: WinogradWork, element: ElementType, target: Target, *, own: bool
         blocks = -(-work.batch // images) * work.phases * -(-tiles_h // block_h) * -(-tiles_w // block_w)
         blocks *= work.groups
         each = -(-panels // split)
-        near = products * whole * work.channels * item
-        rate = _NEAR_BYTES_A_CYCLE if near < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
+        near = products * whole * depth * item
+        if tiles_first and blocks * near > _MOST_SHARED_TILES * target.l2_bytes:
+            return math.inf
+        is_near = near < target.l2_bytes // 2 and not tiles_first
+        rate = _NEAR_BYTES_A_CYCLE if is_near else _FAR_BYTES_A_CYCLE
         traffic = near * each / rate + (0 if own else weight_bytes / split / weight_rate)
-        transforms = tiles * (-(-work.channels // lanes) * there + each * vectors * back)
-        transforms += transforming / split if own else 0
+        forth = tiles * form.count * -(-work.channels // lanes) * there
+        moved = tiles * each * vectors * back + (transforming / split if own else 0)
         tasks = blocks * split
-        return shared + tasks * (multiplying * whole * each + 0.3 * traffic + transforms) * waiting(tasks)
+        once = shared
+        if tiles_first:
+            once += blocks * forth
+        else:
+            moved += forth
+        return once + tasks * (multiplying * whole * each + 0.3 * traffic + moved) * waiting(tasks)
 
-    splits = [n for n in (1, 2, 4, 8) if n <= panels]
-    shapes = _shapes(work.batch, tiles_h, tiles_w, work.dilation[1], _most_tiles(work, element, target))
+    splits = sorted({min(n, panels) for n in (1, 2, 4, 8)})
+    most = _most_tiles(work, form, element, target)
+    shapes = _shapes(work.batch, tiles_h, tiles_w, work.dilation[1], most)
     cost, shape, split = min((cycles(shape, split), shape, split) for shape in shapes for split in splits)
     each = -(-panels // split)
     whose = "weights transformed by each task" if own else "weights transformed beforehand"
+    whose = f"tiles transformed beforehand, {whose}" if tiles_first else whose
+    (mh, mw), (r, q) = form.outputs, (axis.taps for axis in form.axes)
+    pieces = f" in {form.count} sub-kernels" if form.count > 1 else ""
+    strides = f" of stride {work.stride[0]}x{work.stride[1]}" if max(work.stride) > 1 else ""
     reason = (
-        f"winograd F({outputs[0]}x{outputs[1]}, {work.taps[0]}x{work.taps[1]}): {products} products for"
-        f" {outputs[0] * outputs[1] * work.taps[0] * work.taps[1]}; blocks of {'x'.join(map(str, shape))}"
+        f"winograd F({mh}x{mw}, {r}x{q}){strides}{pieces}: {products * form.count} products for"
+        f" {form.direct_products}; blocks of {'x'.join(map(str, shape))}"
         f" tiles, {each * vectors * lanes} of {work.m} result channels a task; {whose}"
     )
-    return WinogradPlan(outputs, rows, vectors, shape[0], shape[1:], each, channel_block, own, cost, reason)
+    return WinogradPlan(
+        form, rows, vectors, shape[0], shape[1:], each, channel_block, tiles_first, own, cost, reason
+    )
 
 
 def _shapes(batch: int, tiles_h: int, tiles_w: int, unit: int, most: int) -> list[tuple[int, int, int]]:
@@ -237,7 +316,7 @@ def _shapes(batch: int, tiles_h: int, tiles_w: int, unit: int, most: int) -> lis
     widths = [width * unit for width in evenly(tiles_w // unit, max(1, most // unit))]
     shapes = [
         (1, block_h, block_w)
-        for block_h in evenly(tiles_h, 8)
+        for block_h in evenly(tiles_h, _MOST_ROWS)
         for block_w in widths
         if least <= block_h * block_w <= most
     ]

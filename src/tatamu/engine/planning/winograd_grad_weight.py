@@ -15,8 +15,7 @@ from tatamu.engine.planning.winograd import (
     WinogradWork,
     evenly,
     register_tile,
-    tile,
-    tile_products,
+    single_form,
     transforms,
     why_direct,
 )
@@ -47,9 +46,10 @@ def plan_winograd_grad_weight(
 ) -> WinogradGradWeightPlan | str:
     """The plan, or why the direct kernel is to be taken."""
     lanes = target.lanes(element.compute_bytes)
-    there, _ = transforms(work.taps)
+    form = single_form(work.taps)
+    there, _ = transforms(form)
     registers = -(-work.channels // lanes) + -(-work.m // lanes)
-    if obstacle := why_direct(work, lanes, lanes, there * registers, (1, _MOST_TILES)):
+    if obstacle := why_direct(work, form, lanes, lanes, there * registers, (1, _MOST_TILES)):
         return obstacle
     return grad_weight_plans(work, element, target)[0]
 
@@ -58,19 +58,20 @@ def grad_weight_plans(
     work: WinogradWork, element: ElementType, target: Target
 ) -> list[WinogradGradWeightPlan]:
     """The cheapest plan, if there is a filter for these taps."""
-    return [_plan(work, element, target)] if math.prod(tile(work.taps)) > 1 else []
+    return [_plan(work, element, target)] if math.prod(single_form(work.taps).outputs) > 1 else []
 
 
 def _plan(work: WinogradWork, element: ElementType, target: Target) -> WinogradGradWeightPlan:
     lanes, item = target.lanes(element.compute_bytes), element.compute_bytes
     rows, vectors = register_tile(-(-work.m // lanes), target.registers)
     width = vectors * lanes
-    (mh, mw), (tiles_h, tiles_w) = tile(work.taps), work.tiles
-    products = tile_products(work.taps)
+    form = single_form(work.taps)
+    (mh, mw), (tiles_h, tiles_w) = form.outputs, work.tiles(form.outputs)
+    products = form.products
     images, block = _block(work.batch, tiles_h, tiles_w, work.dilation[1])
     tiles = images * block[0] * block[1]
     blocks = -(-work.batch // images) * work.phases * -(-tiles_h // block[0]) * -(-tiles_w // block[1])
-    transform, _ = transforms(work.taps)
+    transform, _ = transforms(form)
 
     def candidate(channel_block: int, m_block: int) -> WinogradGradWeightPlan:
         panels = -(-m_block // width)

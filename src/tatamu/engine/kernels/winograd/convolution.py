@@ -8,6 +8,7 @@ for tiles d of the padded source that overlap. See `engine/cook_toom.py` for the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from llvmlite import ir
 
@@ -33,22 +34,31 @@ def build(kernel: WinogradKernel, target: Target) -> ir.Module:
     """The kernel as IR."""
     numbers = Numbers(kernel.element, target)
     module = module_for(target, kernel.ending)
-    gather = define_gather_taps(module, numbers, kernel.taps[0] * kernel.taps[1])
+    gather = define_gather_taps(module, numbers, kernel.form.kernel_taps)
     width = kernel.vectors * numbers.lanes
-    transform = define_transform_weight(module, numbers, kernel.filters, width, gather)
+    transform = define_transform_weight(module, numbers, kernel.form, width, gather)
     main = _Main(kernel, module, numbers, gather, transform)
-    define_entry(module, kernel.name(target), main.task, _weight_task(numbers, width, transform))
+    weights = _weight_task(numbers, width, transform, kernel.form.count)
+
+    def before(code: Code, job: Job, *arguments: Any) -> None:
+        with code.either(job[Word.TILES_BLOCK] > 0) as (tiles, others):
+            with tiles:
+                main.tile_task(code, job, *arguments)
+            with others:
+                weights(code, job, *arguments)
+
+    define_entry(module, kernel.name(target), main.task, before)
     return module
 
 
-def _weight_task(numbers: Numbers, width: int, transform: ir.Function) -> Task:
+def _weight_task(numbers: Numbers, width: int, transform: ir.Function, subkernels: int) -> Task:
 
     def pack(code: Code, job: Job, arguments: Arguments, shared: Pointer, _: Pointer, task: Int) -> None:
         panels = (job[Word.M] + (width - 1)) // width
         blocks = (job[Word.CHANNELS] + (WEIGHT_CHANNELS - 1)) // WEIGHT_CHANNELS
         begin = (task % blocks) * WEIGHT_CHANNELS
         panel = task // blocks
-        at = shared.of(numbers.computed) + (panel * job[Word.WEIGHT_PANEL] + begin * width)
+        at = shared.of(numbers.computed) + (panel * job[Word.WEIGHT_PANEL] + begin * (subkernels * width))
         weight = arguments.second.of(numbers.stored) + (panel // panels) * job[Word.WEIGHT_G]
         end = (begin + WEIGHT_CHANNELS).minimum(job[Word.CHANNELS])
         code.call(transform, job.table, job.words, at, weight, (panel % panels) * width, begin, end)
@@ -98,22 +108,20 @@ class _Main:
         gather: ir.Function,
         transform: ir.Function,
     ) -> None:
-        self.kernel, self.numbers, self.transform = kernel, numbers, transform
+        self.kernel, self.form, self.numbers, self.transform = kernel, kernel.form, numbers, transform
         self.width = kernel.vectors * numbers.lanes
         self.pack = define_pack_channels(module, numbers, kernel.source_interleaved)
         self.store = define_store_channels(module, numbers, kernel.target_interleaved)
-        down, across = kernel.filters
+        form = kernel.form
+        filters = down, across = form.filters
         self.forth = define_transform_tiles(
-            module, numbers, "transform_input", (down.input, across.input), (down.outputs, across.outputs),
+            module, numbers, "transform_input", (down.input, across.input),
+            (form.rows.advance, form.columns.advance), (form.rows.step, form.columns.step),
             dilated=kernel.dilated,
         )  # fmt: skip
-        self.back = define_transform_result(module, numbers, kernel.filters, dilated=kernel.dilated)
-        self.repair = define_repair(
-            module, numbers, kernel.filters, self.pack, gather, dilated=kernel.dilated
-        )
-        self.bring = define_bring_weights(
-            module, numbers, kernel.taps[0] * kernel.taps[1], self.width, kernel.products
-        )
+        self.back = define_transform_result(module, numbers, filters, dilated=kernel.dilated)
+        self.repair = define_repair(module, numbers, form, self.pack, gather, dilated=kernel.dilated)
+        self.bring = define_bring_weights(module, numbers, form.kernel_taps, self.width, form.products)
         self.multiply = {
             rows: _define_multiply(module, numbers, rows, kernel.vectors) for rows in kernel.rows
         }
@@ -124,15 +132,10 @@ class _Main:
         """Write the code of one task."""
         numbers = self.numbers
         at = _Place.of(job, task, self.width)
-        slab, tiles, sums, results = (
-            scratch.moved_bytes(job[word]).of(numbers.computed)
-            for word in (Word.SLAB_AT, Word.PANEL_AT, Word.TILES_AT, Word.ROWS_AT)
-        )
-        rooms = _Rooms(slab, tiles, sums, results, scratch.moved_bytes(job[Word.FLAGS_AT]).of(I64))
-        source = arguments.source.of(numbers.stored) + (
-            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G] + job[Word.SOURCE_BASE]
-        )
-        self._transform_source(code, job, at, rooms, source)
+        rooms = self._rooms(code, job, shared, scratch, task)
+        source = self._source(job, at, arguments)
+        with code.when(job[Word.TILES_BLOCK].equals(0)):
+            self._transform_source(code, job, at, rooms, source, code.index(0), job[Word.CHANNELS])
         weight = arguments.second.of(numbers.stored) + at.group * job[Word.WEIGHT_G]
         panels = (job[Word.M] + (self.width - 1)) // self.width
         with code.loop(at.panel, at.panels_end) as panel:
@@ -145,27 +148,65 @@ class _Main:
                 with code.when(row < job[Word.M]):
                     self._finish(code, job, at, rooms, arguments, source, weight, row, x)
 
+    def tile_task(
+        self, code: Code, job: Job, arguments: Arguments, shared: Pointer, scratch: Pointer, task: Int
+    ) -> None:
+        """Write the code of a task before: some channels of a block of tiles that others share."""
+        lanes, channels = self.numbers.lanes, job[Word.CHANNELS]
+        registers = (channels + (lanes - 1)) // lanes
+        number, begin = (task // registers) * job[Word.M_BLOCKS], (task % registers) * lanes
+        at = _Place.of(job, number, self.width)
+        rooms = self._rooms(code, job, shared, scratch, number)
+        source = self._source(job, at, arguments)
+        self._transform_source(code, job, at, rooms, source, begin, (begin + lanes).minimum(channels))
+
+    def _rooms(self, code: Code, job: Job, shared: Pointer, scratch: Pointer, task: Int) -> _Rooms:
+        computed = self.numbers.computed
+        slab, tiles, sums, results = (
+            scratch.moved_bytes(job[word]).of(computed)
+            for word in (Word.SLAB_AT, Word.PANEL_AT, Word.TILES_AT, Word.ROWS_AT)
+        )
+        block = job[Word.TILES_BLOCK]
+        of_all = shared.of(computed) + (task // job[Word.M_BLOCKS]) * block
+        tiles = Pointer(code, code.builder.select(block > 0, of_all.raw, tiles.raw), computed)
+        return _Rooms(slab, tiles, sums, results, scratch.moved_bytes(job[Word.FLAGS_AT]).of(I64))
+
+    def _source(self, job: Job, at: _Place, arguments: Arguments) -> Pointer:
+        """Of the first image of a task and of its group."""
+        return arguments.source.of(self.numbers.stored) + (
+            at.image * job[Word.SOURCE_N] + at.group * job[Word.SOURCE_G] + job[Word.SOURCE_BASE]
+        )
+
     def _step(self, job: Job) -> Index:
         """From one column of a tile to the next."""
         return job[Word.COLUMN_STEP] if self.kernel.dilated else 1
 
-    def _transform_source(self, code: Code, job: Job, at: _Place, rooms: _Rooms, source: Pointer) -> None:
-        down, across = self.kernel.filters
-        rows = at.rows * down.outputs + (down.taps - 1)
-        step = self._step(job)
-        columns = at.columns * across.outputs + step * (across.taps - 1)
-        channels, lanes = job[Word.CHANNELS], self.numbers.lanes
-        with code.loop(0, at.images) as image, code.loop(0, channels, lanes) as c:
+    def _transform_source(
+        self, code: Code, job: Job, at: _Place, rooms: _Rooms, source: Pointer, begin: Int, end: Int
+    ) -> None:
+        """Channels ``begin``, a whole number of registers, to ``end``."""
+        form, lanes, step = self.form, self.numbers.lanes, self._step(job)
+        rows = at.rows * form.rows.advance + (form.rows.span - form.rows.advance)
+        overlap = form.columns.span - form.columns.advance
+        columns = at.columns * form.columns.advance + step * overlap
+        with code.loop(0, at.images) as image, code.loop(begin, end, lanes) as c:
+            present = (end - c).minimum(lanes)
             code.call(
                 self.pack, job.table, job.words, rooms.slab,
-                source + (image * job[Word.SOURCE_N] + c * job[Word.SOURCE_C]), (channels - c).minimum(lanes),
-                at.row0 * down.outputs, at.column0 * across.outputs, rows, columns,
+                source + (image * job[Word.SOURCE_N] + c * job[Word.SOURCE_C]), present,
+                at.row0 * form.rows.advance, at.column0 * form.columns.advance, rows, columns,
             )  # fmt: skip
-            first = rooms.tiles + (image * at.rows * at.columns * job[Word.TILE_PITCH] + c)
-            code.call(
-                self.forth, rooms.slab, first, at.rows, at.columns, columns * lanes,
-                job[Word.TILE_PRODUCT], job[Word.TILE_PITCH], code.index(step),
-            )  # fmt: skip
+            tile = image * at.rows * at.columns * job[Word.TILE_PITCH]
+            # Lanes that are not present are written too, and then what comes next in their place.
+            with code.loop(0, form.count) as subkernel:
+                first = job.table + (job[Word.SUBKERNEL_TABLE] + subkernel * 2)
+                pixel = first.read_index(0) * columns + first.read_index(1)
+                code.call(
+                    self.forth, rooms.slab + pixel * lanes,
+                    rooms.tiles + (tile + c * form.count + subkernel * present),
+                    at.rows, at.columns, columns * lanes,
+                    job[Word.TILE_PRODUCT], job[Word.TILE_PITCH], code.index(step),
+                )  # fmt: skip
 
     def _weights(
         self,
@@ -179,7 +220,7 @@ class _Main:
         c: Int,
     ) -> _Weights:
         """Those of a panel and of a block of channels, transformed here unless they have been before."""
-        block, channels = job[Word.CHANNEL_BLOCK], job[Word.CHANNELS]
+        block, channels, count = job[Word.CHANNEL_BLOCK], job[Word.CHANNELS], self.form.count
         end = (c + block).minimum(channels)
         room = scratch.moved_bytes(job[Word.WEIGHTS_AT]).of(self.numbers.computed)
         own = job[Word.WEIGHTS_AT] > 0
@@ -189,10 +230,11 @@ class _Main:
         last = end.equals(channels)
         following, begin = code.select(last, panel + 1, panel), code.select(last, 0, end)
         more = code.both(own, following < at.panels_end)
+        shared = packed + c * (count * self.width)
         return _Weights(
-            Pointer(code, code.builder.select(own, room.raw, (packed + c * self.width).raw), room.element),
-            c,
-            end - c,
+            Pointer(code, code.builder.select(own, room.raw, shared.raw), room.element),
+            c * count,
+            (end - c) * count,
             weight + (following * self.width * job[Word.WEIGHT_M] + begin * job[Word.WEIGHT_C]),
             code.select(more, (channels - begin).minimum(block), 0),
         )
@@ -200,11 +242,11 @@ class _Main:
     def _multiply(self, code: Code, job: Job, at: _Place, rooms: _Rooms, weights: _Weights) -> None:
         """Add the products of some channels; the first channels begin the sums."""
         tiles = at.images * at.rows * at.columns
-        products = self.kernel.products
+        products = self.form.products
         with code.loop(0, products) as p:
             with code.when(weights.more > 0):
                 code.call(self.bring, job.table, job.words, weights.following, weights.more, p)
-            left = rooms.tiles + (p * job[Word.TILE_PRODUCT] + weights.channel)
+            left = rooms.tiles + (p * job[Word.TILE_PRODUCT] + weights.row)
             right = weights.panel + p * job[Word.WEIGHT_PRODUCT]
             sums = rooms.sums + p * job[Word.SUM_PRODUCT]
             begin = code.variable(0)
@@ -213,7 +255,7 @@ class _Main:
                 with code.loop(begin.now, whole, rows) as t:
                     code.call(
                         multiply, left + t * job[Word.TILE_PITCH], job[Word.TILE_PITCH], right,
-                        weights.channels, sums + t * self.width, weights.channel,
+                        weights.rows, sums + t * self.width, weights.row,
                     )  # fmt: skip
                 begin.become(begin.now.maximum(whole))
 
@@ -229,7 +271,7 @@ class _Main:
         row: Int,
         x: Int,
     ) -> None:
-        numbers, (down, across) = self.numbers, self.kernel.filters
+        numbers, (down, across) = self.numbers, self.form.axes
         present = (job[Word.M] - row).minimum(numbers.lanes)
         pitch = at.columns * (across.outputs * numbers.lanes)
         bias = arguments.bias.of(numbers.stored) + (at.group * job[Word.M] + row) * job[Word.BIAS_C]
@@ -246,10 +288,11 @@ class _Main:
             )  # fmt: skip
             y, left = (at.row0 + line) * down.outputs, at.column0 * across.outputs
             with code.loop(0, at.columns) as t, code.when(rooms.flags.read_index(t) > 0):
-                x0 = column_of(t, across.outputs, step)
                 code.call(
                     self.repair, job.table, job.words, source + image * job[Word.SOURCE_N], weight,
-                    rooms.slab, rooms.results + x0 * numbers.lanes, row, y, left + x0, pitch,
+                    rooms.slab, rooms.results + column_of(t, across.outputs, step) * numbers.lanes, row,
+                    (at.row0 + line) * down.advance,
+                    at.column0 * across.advance + column_of(t, across.advance, step), pitch,
                 )  # fmt: skip
             place = image * job[Word.TARGET_N] + y * job[Word.TARGET_H] + left * job[Word.TARGET_W]
             rows = (job[Word.GRID_H] - y).minimum(down.outputs)
@@ -277,8 +320,9 @@ class _Weights:
     """Transformed weights of a panel and of a block of channels, and where those lie that come next."""
 
     panel: Pointer
-    channel: Int
-    channels: Int
+    row: Int
+    """The first of the rows of all weights: so many for each channel as there are sub-kernels."""
+    rows: Int
     following: Pointer
     """As they are in memory, not transformed."""
     more: Int

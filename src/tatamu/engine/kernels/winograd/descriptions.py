@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tatamu.engine.ending import Ending, suffix
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
+from tatamu.engine.winograd_forms import Form
 
 if TYPE_CHECKING:
     from llvmlite import ir
@@ -20,15 +21,14 @@ WEIGHT_CHANNELS = 16
 
 @dataclass(frozen=True)
 class WinogradKernel:
-    """What one compiled kernel is for: F(outputs[0] x outputs[1], taps[0] x taps[1]).
+    """What one compiled kernel is for: tiles of a form.
 
     The register tile is one of ``rows`` tiles (the largest number that fits first) by ``vectors`` registers
     of result channels.
     """
 
     element: ElementType
-    outputs: tuple[int, int]
-    taps: tuple[int, int]
+    form: Form
     rows: tuple[int, ...]
     vectors: int
     source_interleaved: bool
@@ -37,27 +37,12 @@ class WinogradKernel:
     """Whether the columns of a tile may lie apart."""
     ending: Ending | None = None
 
-    @property
-    def filters(self) -> tuple[Filtering, Filtering]:
-        """Of the rows and of the columns."""
-        from tatamu.engine.cook_toom import filtering  # noqa: PLC0415  # Most programs compile nothing.
-
-        (a, b), (r, s) = self.outputs, self.taps
-        return filtering(a, r), filtering(b, s)
-
-    @property
-    def products(self) -> int:
-        """Products of a tile for each pair of channels."""
-        (a, b), (r, s) = self.outputs, self.taps
-        return (a + r - 1) * (b + s - 1)
-
     def name(self, target: Target) -> str:
         """Dtype, technique, tiles, layouts, target."""
         layouts = "".join("i" if flag else "p" for flag in (self.source_interleaved, self.target_interleaved))
-        (a, b), (r, s) = self.outputs, self.taps
         tile = f"{self.rows[0]}x{self.vectors}_{layouts}{suffix(self.ending)}"
-        taps = f"{r}x{s}{'d' if self.dilated else ''}"
-        return f"{self.element.name}_winograd{a}x{b}k{taps}_{tile}_{target.name}"
+        form = f"{self.form.name}{'d' if self.dilated else ''}"
+        return f"{self.element.name}_winograd{form}_{tile}_{target.name}"
 
     def build(self, target: Target) -> ir.Module:
         """The kernel as IR; it exports one function of that name."""

@@ -108,7 +108,9 @@ class _Main:
         down, across = kernel.filters
         self.pack = define_pack_channels(module, numbers, kernel.interleaved)
         self.source, self.second = (
-            define_transform_tiles(module, numbers, name, matrices, kernel.tile, dilated=kernel.dilated)
+            define_transform_tiles(
+                module, numbers, name, matrices, kernel.tile, (1, 1), dilated=kernel.dilated
+            )
             for name, matrices in (
                 ("transform_input", (down.input, across.input)),
                 ("transform_grad_output", (down.weight, across.weight)),

@@ -25,15 +25,17 @@ def define_transform_tiles(
     numbers: Numbers,
     name: str,
     matrices: tuple[Matrix, Matrix],
+    advances: tuple[int, int],
     steps: tuple[int, int],
     *,
     dilated: bool,
 ) -> ir.Function:
-    """``tiles[product][tile][channel] = P d Qᵀ`` for a grid of tiles d of a slab, ``steps`` pixels apart.
+    """``tiles[product][tile][channel] = P d Qᵀ`` for a grid of tiles d of a slab, ``advances`` pixels apart.
 
-    ``matrices`` are P and Q: Bᵀ for the input, or G where the gradient of the output stands for the weight.
-    Arguments: slab, tiles (at the first tile and channel), rows and columns of the grid, elements of a slab
-    row, of a product, of a tile; from a column of a tile to the next where it is ``dilated``, else 1.
+    The pixels of a tile are ``steps`` apart. ``matrices`` are P and Q: Bᵀ for the input, or G where the
+    gradient of the output stands for the weight. Arguments: slab, tiles (at the first tile and channel), rows
+    and columns of the grid, elements of a slab row, of a product, of a tile; from a column of a tile to the
+    next where it is ``dilated``, else 1.
     """
     code = define(module, name, [POINTER, POINTER] + [I64] * 6)
     slab, tiles = code.pointer(0, numbers.computed), code.pointer(1, numbers.computed)
@@ -41,10 +43,11 @@ def define_transform_tiles(
     lanes, (down, across) = numbers.lanes, matrices
     step: Index = code.argument(7) if dilated else 1
     with code.loop(0, rows) as y, code.loop(0, columns) as x:
-        begin = slab + (y * pitch * steps[0] + column_of(x, steps[1], step) * lanes)
-        lines = [begin + pitch * i for i in range(len(down[0]))]
+        begin = slab + (y * pitch * advances[0] + column_of(x, advances[1], step) * lanes)
+        lines = [begin + pitch * (i * steps[0]) for i in range(len(down[0]))]
         result = tiles + (y * columns + x) * tile
-        done = apply_2d(code, down, across, lambda i, j: lines[i].load(step * (j * lanes), lanes))
+        beside = steps[1] * lanes
+        done = apply_2d(code, down, across, lambda i, j: lines[i].load(step * (j * beside), lanes))
         for i, line in enumerate(done):
             for j, value in enumerate(line):
                 result.store(value, product * (i * len(across) + j))

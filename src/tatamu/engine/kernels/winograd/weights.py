@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from llvmlite import ir
 
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, scalar_bytes
@@ -10,46 +12,69 @@ from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.permutation import transpose
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
-from tatamu.engine.kernels.winograd.tiles import Filters
+from tatamu.engine.winograd_forms import Form
 
 _LINE_BYTES = 64
 """Of a cache."""
 
 
 def define_transform_weight(
-    module: ir.Module, numbers: Numbers, filters: Filters, width: int, gather: ir.Function
+    module: ir.Module, numbers: Numbers, form: Form, width: int, gather: ir.Function
 ) -> ir.Function:
     """``panel[product][channel][x] = G g Gᵀ`` for ``width`` result channels x and some channels.
 
     Arguments: table, job, panel (at the first channel), weight (of this group), first result channel, first
-    and last channel. Result channels past the last repeat it: what they give is dropped.
+    and last channel. Result channels past the last repeat it: what they give is dropped. A register of
+    channels is followed by the next, each with all of its sub-kernels, one after another.
     """
     code = define(module, "transform_weight", [POINTER] * 4 + [I64] * 3)
     job = Job(code, code.pointer(0, I64), code.pointer(1, I64))
     panel, weight = code.pointer(2, numbers.computed), code.pointer(3, numbers.stored)
     row0, begin, end = (code.argument(n) for n in range(4, 7))
-    lanes, (down, across) = numbers.lanes, filters
-    taps = down.taps * across.taps
+    lanes, (down, across), taps = numbers.lanes, form.filters, form.kernel_taps
     gathered = code.stack(numbers.computed, lanes * taps * lanes)
     product = job[Word.WEIGHT_PRODUCT]
+    subkernel_taps = _SubkernelTaps(code, numbers, job, form, gathered)
     with code.loop(begin, end, lanes) as first, code.loop(0, width, lanes) as x:
         channels = (end - first).minimum(lanes)
         at_channel = weight + first * job[Word.WEIGHT_C]
         code.call(gather, job.table, job.words, gathered, at_channel, row0 + x, channels)
-        with code.loop(0, channels) as c:
-            held = gathered + c * (taps * lanes)
-            done = apply_2d(
-                code,
-                down.weight,
-                across.weight,
-                lambda i, j: held.load((i * across.taps + j) * lanes, lanes),
-            )
-            at = panel + ((first - begin + c) * width + x)
-            for i, line in enumerate(done):
-                for j, value in enumerate(line):
-                    at.store(value, product * (i * across.products + j))
+        with code.loop(0, form.count) as subkernel:
+            read = subkernel_taps.reader(subkernel)
+            row = (first - begin) * form.count + subkernel * channels
+            with code.loop(0, channels) as c:
+                done = apply_2d(code, down.weight, across.weight, lambda i, j: read(i * across.taps + j, c))
+                at = panel + ((row + c) * width + x)
+                for i, line in enumerate(done):
+                    for j, value in enumerate(line):
+                        at.store(value, product * (i * across.products + j))
     code.done()
     return code.function
+
+
+class _SubkernelTaps:
+    """The taps of a sub-kernel among all that are gathered; those that the kernel has not are zeros."""
+
+    def __init__(self, code: Code, numbers: Numbers, job: Job, form: Form, gathered: Pointer) -> None:
+        self.code, self.numbers, self.job, self.form, self.gathered = code, numbers, job, form, gathered
+        if form.count > 1:
+            self._zeros = code.stack(numbers.computed, numbers.lanes)
+            self._zeros.store(code.zero(numbers.vector))
+
+    def reader(self, subkernel: Int) -> Callable[[int, Int], ir.Value]:
+        """What reads a tap of the sub-kernel, in order, of a channel."""
+        code, lanes, taps = self.code, self.numbers.lanes, self.form.kernel_taps
+        if self.form.count == 1:  # The whole kernel.
+            return lambda tap, c: self.gathered.load((c * taps + tap) * lanes, lanes)
+        places = []
+        count = self.form.rows.taps * self.form.columns.taps
+        for number in range(count):
+            tap = self.job.table.read_index(self.job[Word.SUBKERNEL_TAP_TABLE] + subkernel * count + number)
+            there = tap >= 0
+            base = code.builder.select(there, (self.gathered + tap * lanes).raw, self._zeros.raw)
+            step = code.select(there, taps * lanes, 0)
+            places.append((Pointer(code, base, self.numbers.computed), step))
+        return lambda tap, c: places[tap][0].load(places[tap][1] * c, lanes)
 
 
 def define_bring_weights(
