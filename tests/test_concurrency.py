@@ -31,7 +31,7 @@ def test_eight_threads_on_one_layer(
     omp_threads: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit what one thread computes, each on inputs of its own, of several sizes."""
-    monkeypatch.setattr(execute, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(execute, "WORTH_A_THREAD", 1)
     torch.set_num_threads(omp_threads)
     layer = Conv2d(6, 10, 3, padding=1, dtype=dtype)
     inputs = [torch.randn(1 + n % 3, 6, 11 + n, 17).to(dtype) for n in range(THREADS)]

@@ -20,7 +20,7 @@ CHANNELS = 64
 
 @pytest.fixture
 def image() -> Tensor:
-    return torch.randn(1, CHANNELS, 40, 40)
+    return torch.randn(1, CHANNELS, 80, 80)
 
 
 def new() -> Conv2d:

@@ -220,7 +220,7 @@ def test_non_finite_results_are_where_torchs_are(
 def test_the_number_of_threads_changes_no_bit(case: Case, dtype: torch.dtype) -> None:
     it = case.operands(dtype)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execute, "_WORTH_A_THREAD", 1)  # Work for every thread, however little there is.
+        patch.setattr(execute, "WORTH_A_THREAD", 1)  # Work for every thread, however little there is.
         assert threads.usable(3) == 3
         torch.set_num_threads(1)
         expected = launched(it, channels_last=case.channels_last)

@@ -54,7 +54,7 @@ def behind_torchs_back(layer: Conv2d) -> None:
 
 def step_of_an_optimiser(layer: Conv2d) -> None:
     optimiser = torch.optim.SGD(layer.parameters(), 0.1)
-    layer(torch.randn(1, CHANNELS, 40, 40)).square().mean().backward()
+    layer(torch.randn(1, CHANNELS, 80, 80)).square().mean().backward()
     optimiser.step()
 
 
@@ -99,7 +99,7 @@ CHANGES = [value for value in list(globals().values()) if getattr(value, "__anno
 
 @pytest.fixture
 def image() -> Tensor:
-    return torch.randn(1, CHANNELS, 40, 40)
+    return torch.randn(1, CHANNELS, 80, 80)
 
 
 def right(layer: Conv2d, x: Tensor) -> Tensor:

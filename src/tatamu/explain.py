@@ -90,6 +90,8 @@ def _memory(lowered: Lowered, weight: int) -> str:
     memory = f"memory: {_bytes(lowered.scratch_bytes)} for each thread"
     if not lowered.shared_bytes:
         return memory
+    if lowered.packing is None:
+        return f"{memory}; {_bytes(lowered.shared_bytes)} for all"
     times = lowered.shared_bytes / weight
     return f"{memory}; transformed weights {_bytes(lowered.shared_bytes)}, {times:.1f} times the weight"
 

@@ -25,7 +25,7 @@ def _nothing_kept() -> None:
 
 def new() -> tuple[Tensor, Tensor]:
     """Operands of a convolution with Winograd's filters and with enough weights to keep."""
-    return torch.randn(1, 64, 40, 40), torch.randn(64, 64, 3, 3)
+    return torch.randn(1, 64, 80, 80), torch.randn(64, 64, 3, 3)
 
 
 def packings(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -53,7 +53,7 @@ def test_a_weight_that_stays_is_packed_twice_and_then_no_more(monkeypatch: pytes
 
 def test_another_input_size_uses_them_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     first, w = new()
-    second = torch.randn(1, 64, 40, 36)
+    second = torch.randn(1, 64, 88, 80)
     expected = conv2d(second, w.clone(), None, 1, 1)
     for _ in range(3):
         conv2d(first, w, None, 1, 1)
@@ -210,7 +210,7 @@ def test_a_forked_child_and_its_parent_do_not_see_each_others_weights(tmp_path: 
         from tatamu import conv2d, launch
         from tatamu.engine import reuse
         torch.set_num_threads(2)
-        x, w = torch.randn(1, 64, 40, 40), torch.randn(64, 64, 3, 3)
+        x, w = torch.randn(1, 64, 80, 80), torch.randn(64, 64, 3, 3)
         other = torch.randn_like(w)
         expected, of_other = (conv2d(x, it.clone(), None, 1, 1) for it in (w, other))
         for _ in range(3):

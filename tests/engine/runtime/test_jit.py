@@ -9,7 +9,7 @@ import torch
 
 from engine import calls
 from engine.cases import Case, Operands
-from tatamu.engine.kernels import descriptions
+from tatamu.engine.kernels import descriptions, lane_descriptions
 from tatamu.engine.kernels.descriptions import ChannelSumsKernel, ComparisonKernel
 from tatamu.engine.kernels.winograd import descriptions as winograd
 from tatamu.engine.lowering.common import Lowered
@@ -31,11 +31,12 @@ GEOMETRIES = (
     Geometry(1, 9, 33, 1, Axis(3, 3), Axis(3, 3)),  # fully connected
     Geometry(1, 64, 64, 1, Axis(14, 1, 2), Axis(14, 1, 2)),
     Geometry(1, 3, 96, 1, Axis(16, 4, 4), Axis(16, 4, 4)),  # patches
+    Geometry(1, 64, 64, 1, Axis(16, 3, 1, 12, 12, 12), Axis(16, 3, 1, 12, 12, 12)),  # tap by tap
     Geometry(1, 8, 8, 1, Axis(9, 3, 1, 1, 1, 1), Axis(9, 3, 1, 1, 1, 1), "reflect"),
 )
 KERNELS = {
     kind
-    for module in (descriptions, winograd)
+    for module in (descriptions, lane_descriptions, winograd)
     for kind in vars(module).values()
     if isinstance(kind, type) and hasattr(kind, "build")
 }

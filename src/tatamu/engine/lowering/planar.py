@@ -13,10 +13,10 @@ from tatamu.engine.kernels.descriptions import (
     PLANAR_PACK_CHANNELS,
     PlanarKernel,
 )
-from tatamu.engine.kernels.job import WeightLines, Word
+from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.lane_descriptions import FewChannelsKernel
 from tatamu.engine.lowering.common import Lowered, Operand, Packing, grain, operand_words, prefetches
-from tatamu.engine.lowering.sides import Side
+from tatamu.engine.lowering.sides import Side, weight_lines
 from tatamu.engine.padded import PaddedAxis, padded_words
 from tatamu.engine.planning.common import tiles
 from tatamu.engine.planning.planar import PlanarPlan, PlanarWork, follow, may_share, plan_planar
@@ -320,10 +320,7 @@ def _weight_words(
     """Where the weights of a job's taps lie, and along what they are read; and all that decides it."""
     _, _, step_h, step_w = weight.strides
     places = listed or [i * step_h + j * step_w for i, _ in down.taps for j, _ in across.taps]
-    if places and places == list(range(places[0], places[0] + side.weight_c)):
-        lines = WeightLines.BOTH
-    else:
-        lines = WeightLines.CHANNELS if side.weight_c == 1 else WeightLines.SCATTERED
+    lines = weight_lines(places, side.weight_c)
     return {Word.WEIGHT_TAP_TABLE: table.append(places), Word.WEIGHT_LINES: lines}, (*places, lines)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tatamu.engine import taps
-from tatamu.engine.kernels.job import StreamTap, WeightLines, Word
+from tatamu.engine.kernels.job import StreamTap, Word
 from tatamu.engine.kernels.lane_descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
-from tatamu.engine.lowering.sides import Side
+from tatamu.engine.lowering.sides import Side, weight_lines
 from tatamu.engine.planning.common import tiles
 from tatamu.engine.planning.tapwise import TapwisePlan, plan_tapwise
 from tatamu.engine.spec import ElementType, Layout
@@ -197,16 +197,12 @@ def _weight_words(
     """Where the weights of each tap lie, and along what they are read."""
     _, _, step_h, step_w = weight.strides
     places = [i * step_h + j * step_w for i, _ in axes[0].taps for j, _ in axes[1].taps]
-    if places == list(range(places[0], places[0] + side.weight_c)):
-        lines = WeightLines.BOTH
-    else:
-        lines = WeightLines.CHANNELS if side.weight_c == 1 else WeightLines.SCATTERED
     return {
         Word.WEIGHT_G: side.weight_g,
         Word.WEIGHT_M: side.weight_m,
         Word.WEIGHT_C: side.weight_c,
         Word.WEIGHT_TAP_TABLE: table.append(places),
-        Word.WEIGHT_LINES: lines,
+        Word.WEIGHT_LINES: weight_lines(places, side.weight_c),
     }
 
 
