@@ -53,6 +53,7 @@ def multiply_pixels(
     i = tap // columns.taps
     j = tap - i * columns.taps
     o = of_n * block_channels + tl.arange(0, block_channels)
+    real = o < present * width
     pixel_lanes = tl.arange(0, block_pixels)
     grid = rows.outputs * columns.outputs
     pixels = batch * grid
@@ -86,20 +87,17 @@ def multiply_pixels(
             else:
                 h, w = padded(h, rows.size, mode), padded(w, columns.size, mode)
         x = tl.load(source.pointer + (start + h * source.h + w * source.w + along), mask=mask, other=0.0)
-        real = o < present * width
-        if channels_fast:
-            at, wanted = of_gradient[:, None] + at_o[None, :], alive[:, None] & real[None, :]
-        else:
-            at, wanted = of_gradient[None, :] + at_o[:, None], alive[None, :] & real[:, None]
-        g = tl.load(gradient.pointer + at, mask=wanted, other=0.0)
+        # Triton finds out by itself which of its axes lies side by side; that of x it cannot, in planes.
+        at = of_gradient[None, :] + at_o[:, None]
+        g = tl.load(gradient.pointer + at, mask=alive[None, :] & real[:, None], other=0.0)
         if widened:
             x, g = x.to(tl.float32), g.to(tl.float32)
         if channels_fast:
-            total = tl.dot(tl.trans(g), x, total, input_precision=precision)
+            total = tl.dot(g, x, total, input_precision=precision)
         else:
             total = tl.dot(g, tl.trans(x), total, input_precision=precision)
     owner_o, owner_c = o[:, None] // width, c[None, :] // depth
-    stored = (o[:, None] < present * width) & exists[None, :] & (owner_o == owner_c)
+    stored = real[:, None] & exists[None, :] & (owner_o == owner_c)
     at = (group + owner_o) * result.group + (o[:, None] - owner_o * width) * result.result
     at += (c[None, :] - owner_c * depth) * result.depth
     at += (i[None, :] if joint else i) * result.h + (j[None, :] if joint else j) * result.w
