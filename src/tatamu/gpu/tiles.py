@@ -41,44 +41,47 @@ def _within(size: int, least: int, most: int) -> int:
 
 
 def product(
-    pixels: int, channels: int, depth: int, numbers: Numbers, processor: Processor, *, rest: int
+    pixels: int, channels: int, depth: int, numbers: Numbers, processor: Processor, *, rest: int, joint: bool
 ) -> Tile:
     """For `products.multiply`, with so many pixels, result channels and channels summed over.
 
-    `rest` is how often there are as many: groups times phases.
+    `rest` is how often there are as many: groups times phases. `joint`: `depth` counts taps too.
     """
     if not numbers.has_tensor_cores:
         return Tile(_within(pixels, _LEAST, 64), _within(channels, _LEAST, 64), 16, 4, 2)
     half = numbers.dtype.itemsize == 2
-    block_depth = _within(depth, _LEAST, 64 if half else 32)
-    block_channels = _within(channels, _LEAST, 128)
-    block_pixels = _within(pixels, _LEAST, 128)
-    while block_pixels > 64 and _tiles(pixels, block_pixels, channels, block_channels, rest) < (
-        processor.multiprocessors
-    ):
+    # A step of several taps has an address for each of its elements, in registers.
+    block_depth = _within(depth, _LEAST, 32 if joint or not half else 64)
+    block_channels, block_pixels = _within(channels, _LEAST, 128), _within(pixels, _LEAST, 128)
+
+    def is_idle() -> bool:
+        each = -(-pixels // block_pixels) * -(-channels // block_channels)
+        return each * rest < processor.multiprocessors
+
+    while block_pixels > 64 and is_idle():
         block_pixels //= 2
-    while block_channels > 64 and _tiles(pixels, block_pixels, channels, block_channels, rest) < (
-        processor.multiprocessors
-    ):
+    while block_channels > 64 and is_idle():
         block_channels //= 2
     large = block_pixels * block_channels >= 128 * 128
-    return Tile(block_pixels, block_channels, block_depth, 8 if large else 4, 3 if large else 4)
+    many_warps = large or (joint and block_pixels * block_channels >= 128 * 64)
+    return Tile(block_pixels, block_channels, block_depth, 8 if many_warps else 4, 3 if large else 4)
 
 
-def _tiles(pixels: int, block_pixels: int, channels: int, block_channels: int, rest: int) -> int:
-    return -(-pixels // block_pixels) * -(-channels // block_channels) * rest
+def weight_product(
+    pixels: int, channels: int, depth: int, numbers: Numbers, *, planes: bool, joint: bool
+) -> Tile:
+    """For `weight_products.multiply_pixels`: result channels × `depth` (of one tap, or of all if joint).
 
-
-def weight_product(pixels: int, channels: int, depth: int, numbers: Numbers) -> Tile:
-    """For `weight_products.multiply_pixels`: result channels × `depth` (of one tap, or of all if joint)."""
+    `planes`: pixels are the fast axis; 16-bit numbers then pass through registers on their way.
+    """
     if not numbers.has_tensor_cores:
         return Tile(16, _within(channels, _LEAST, 64), _within(depth, _LEAST, 64), 4, 2)
     half = numbers.dtype.itemsize == 2
-    block_channels, block_depth = _within(channels, _LEAST, 128), _within(depth, _LEAST, 128)
+    block_channels = _within(channels, _LEAST, 128)
+    block_depth = _within(depth, _LEAST, 64 if joint else 128)
     large = block_channels * block_depth >= 128 * 128
-    return Tile(
-        _within(pixels, _LEAST, 64 if half else 32), block_channels, block_depth, 8 if large else 4, 3
-    )
+    block_pixels = _within(pixels, _LEAST, 64 if half and not planes else 32)
+    return Tile(block_pixels, block_channels, block_depth, 8 if large else 4, 3)
 
 
 def multiply_add(pixels: int, channels: int, numbers: Numbers, *, dense: bool, channels_fast: bool) -> Tile:

@@ -17,7 +17,7 @@ def _added(
     total, imaginary, source, weight, rows, columns, of_rows, of_columns, pixels, t_h, t_w, alive, channels,
     weights, present, depth,
     backward: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr, parts: tl.constexpr,
-    source_sign: tl.constexpr, weight_sign: tl.constexpr, row_of_taps: tl.constexpr,
+    source_sign: tl.constexpr, weight_sign: tl.constexpr, unrolled: tl.constexpr, partial: tl.constexpr,
 ):  # fmt: skip
     """Add all products of one image. `channels` and `weights` are the first elements of each result channel."""
     base_h, slope_h, step_h, first_h, tap_step_h, taps_h = of_rows
@@ -38,27 +38,29 @@ def _added(
                     h = padded(h, height, mode)
             row = source.pointer + (pixels + channels + h * source.h + c * source.c)
             tap = weight.pointer + (weights + c * weight.depth + (first_h + i * tap_step_h) * weight.h)
-            # A row of taps is unrolled: its loads are on their way at the same time.
-            for j in tl.static_range(row_of_taps):
-                w = from_w + j * step_w
-                mask, of_weight = in_row, present
-                if backward:  # Phases differ in their taps. (A block on both sides: the interpreter needs it.)
-                    mask = mask & (tl.zeros_like(w) + j < taps_w)
-                    of_weight = of_weight & (tl.zeros_like(weights) + j < taps_w)
-                if bounded:
-                    if mode == "zeros":
-                        mask = mask & inside(w, breadth)
-                    else:
-                        w = padded(w, breadth, mode)
-                along = (first_w + j * tap_step_w) * weight.w
-                x = tl.load(row + w * source.w, mask=mask, other=0).to(sums)
-                y = tl.load(tap + along, mask=of_weight, other=0).to(sums)
-                total += x * y
-                if parts == 2:
-                    x_i = tl.load(row + w * source.w + 1, mask=mask, other=0).to(sums) * source_sign
-                    y_i = tl.load(tap + along + 1, mask=of_weight, other=0).to(sums) * weight_sign
-                    total -= x_i * y_i
-                    imaginary += x * y_i + x_i * y
+            for first_j in range(0, taps_w, unrolled):
+                # Loads of neighbouring taps are on their way at the same time.
+                for later in tl.static_range(unrolled):
+                    j = first_j + later
+                    w = from_w + j * step_w
+                    mask, of_weight = in_row, present
+                    if partial:  # A block on either side: the interpreter needs it.
+                        mask = mask & (tl.zeros_like(w) + j < taps_w)
+                        of_weight = of_weight & (tl.zeros_like(weights) + j < taps_w)
+                    if bounded:
+                        if mode == "zeros":
+                            mask = mask & inside(w, breadth)
+                        else:
+                            w = padded(w, breadth, mode)
+                    along = (first_w + j * tap_step_w) * weight.w
+                    x = tl.load(row + w * source.w, mask=mask, other=0).to(sums)
+                    y = tl.load(tap + along, mask=of_weight, other=0).to(sums)
+                    total += x * y
+                    if parts == 2:
+                        x_i = tl.load(row + w * source.w + 1, mask=mask, other=0).to(sums) * source_sign
+                        y_i = tl.load(tap + along + 1, mask=of_weight, other=0).to(sums) * weight_sign
+                        total -= x_i * y_i
+                        imaginary += x * y_i + x_i * y
     return total, imaginary
 
 
@@ -68,7 +70,7 @@ def multiply_add(
     phases_h, phases_w,
     backward: tl.constexpr, folded: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr,
     dense: tl.constexpr, channels_fast: tl.constexpr, wide: tl.constexpr, parts: tl.constexpr,
-    source_sign: tl.constexpr, weight_sign: tl.constexpr, sums: tl.constexpr, row_of_taps: tl.constexpr,
+    source_sign: tl.constexpr, weight_sign: tl.constexpr, sums: tl.constexpr, unrolled: tl.constexpr, partial: tl.constexpr,
     block_pixels: tl.constexpr, block_channels: tl.constexpr,
 ):  # fmt: skip
     """One tile of a result; arguments as those of `products.multiply`, and:
@@ -77,7 +79,8 @@ def multiply_add(
         dense: a tile's channels are of one group, and read the same source channels.
         parts: 2 for complex numbers, whose strides count parts. source_sign, weight_sign: -1 where they count
             conjugated.
-        sums: the type sums are in. row_of_taps: the most taps that a phase has along the columns.
+        sums: the type sums are in.
+        unrolled: taps along the columns that are loaded at once. partial: whether some of them may not exist.
     """
     program = tl.program_id(0)
     if wide:
@@ -128,14 +131,14 @@ def multiply_add(
             total, imaginary = _added(
                 total, imaginary, source, weight, rows, columns, of_h, of_w, pixels, t_h, t_w, reads & has,
                 channels, weights, present, depth, backward, "zeros", True, parts, source_sign, weight_sign,
-                row_of_taps,
+                unrolled, partial,
             )  # fmt: skip
     else:
         of_h = reach(rows, phase_h, 1, 0, backward)
         of_w = reach(columns, phase_w, 1, 0, backward)
         total, imaginary = _added(
             total, imaginary, source, weight, rows, columns, of_h, of_w, pixels, t_h, t_w, reads, channels,
-            weights, present, depth, backward, mode, bounded, parts, source_sign, weight_sign, row_of_taps,
+            weights, present, depth, backward, mode, bounded, parts, source_sign, weight_sign, unrolled, partial,
         )  # fmt: skip
     element: tl.constexpr = result.pointer.dtype.element_ty
     at = n * result.n + group * result.group + own * result.c

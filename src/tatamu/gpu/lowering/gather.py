@@ -26,6 +26,8 @@ _WORTH_BUNDLING = 4
 """Channels of a group from which on tensor cores pay, most of their products being with zeros."""
 _TOGETHER = 8
 """Tiles of pixels that share their weights in the cache."""
+_MOST_UNROLLED = 8
+"""Taps whose loads fit into the registers of a thread."""
 _REPACK_BLOCK = 1024
 
 
@@ -162,7 +164,7 @@ def _products(
     width = bundle * shape.width
     depth = shape.taps * shape.depth if joint else bundle * shape.depth
     tile = tile or tiles.product(
-        shape.pixels, width, depth, numbers, processor, rest=bundles * shape.rest
+        shape.pixels, width, depth, numbers, processor, rest=bundles * shape.rest, joint=joint
     )  # fmt: skip
     programs = ceil_div(shape.pixels, tile.pixels) * ceil_div(width, tile.channels) * bundles * shape.rest
     backward = lowered.constants["backward"]
@@ -206,6 +208,8 @@ def _multiply_adds(
     programs *= shape.rest * (it.groups if dense else 1)
     columns = it.columns
     step = columns.stride // gcd(columns.stride, columns.dilation) if backward else 1
+    taps = ceil_div(columns.kernel, step)
+    unrolled = ceil_div(taps, ceil_div(taps, _MOST_UNROLLED))
     source, kernel = operands
     constants = lowered.constants | {
         "dense": dense,
@@ -214,7 +218,9 @@ def _multiply_adds(
         # A gradient takes the weight conjugated.
         "weight_sign": sign(kernel.conjugated != backward),
         "sums": SUMS[numbers.sums],
-        "row_of_taps": ceil_div(columns.kernel, step),
+        "unrolled": unrolled,
+        # Phases differ in their taps, and images of pixels may have none.
+        "partial": backward or taps % unrolled != 0,
         "block_pixels": tile.pixels,
         "block_channels": tile.channels,
     }

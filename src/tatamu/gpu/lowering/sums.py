@@ -122,7 +122,9 @@ def lower_weight(
         bundle = bundled(it.groups, width, depth)
         joint = bundle == 1 and depth < NARROW and taps > 1
         side = taps * depth if joint else bundle * depth
-        tile = tile or tiles.weight_product(pixels, bundle * width, side, numbers)
+        tile = tile or tiles.weight_product(
+            pixels, bundle * width, side, numbers, planes=not fast, joint=joint
+        )
         programs = ceil_div(side, tile.depth) * (1 if joint else taps)
         programs *= ceil_div(bundle * width, tile.channels) * ceil_div(it.groups, bundle)
         constants |= {
