@@ -74,24 +74,23 @@ def images_of_pixels(of: geometry.Axis, mode: str) -> int:
     return 1 + of.before + of.after if mode == "replicate" else 3
 
 
-def flattened(it: Geometry, first: Operand, second: Operand) -> tuple[Geometry, Operand, Operand]:
+def flattened(of: Geometry, first: Operand, second: Operand) -> tuple[Geometry, Operand, Operand]:
     """A convolution of single pixels as one of a single row, or of a single image, where both lie so.
 
     `first` and `second` are its images; what is no such convolution comes back as it is.
     """
-    rows, columns = it.rows, it.columns
-    plain = it.padding == ((0, 0), (0, 0)) and it.kernel_size == (1, 1)
+    rows, columns = of.rows, of.columns
+    plain = of.padding == ((0, 0), (0, 0)) and of.kernel_size == (1, 1)
     if not plain or rows.stride != 1 or columns.stride != 1:
-        return it, first, second
-    both = (first, second)
+        return of, first, second
     height, width = rows.size, columns.size
-    if all(operand.strides[2] == width * operand.strides[3] or height == 1 for operand in both):
-        both = tuple(_reshaped(operand, operand.size[0], height * width) for operand in both)
-        it = replace(it, rows=geometry.Axis(1, 1), columns=geometry.Axis(height * width, 1))
-        if all(operand.strides[0] == height * width * operand.strides[3] for operand in both):
-            both = tuple(_reshaped(operand, 1, it.batch * height * width) for operand in both)
-            it = replace(it, batch=1, columns=geometry.Axis(it.batch * height * width, 1))
-    return it, both[0], both[1]
+    if all(it.strides[2] == width * it.strides[3] or height == 1 for it in (first, second)):
+        first, second = (_reshaped(it, it.size[0], height * width) for it in (first, second))
+        of = replace(of, rows=geometry.Axis(1, 1), columns=geometry.Axis(height * width, 1))
+        if all(it.strides[0] == height * width * it.strides[3] for it in (first, second)):
+            first, second = (_reshaped(it, 1, of.batch * height * width) for it in (first, second))
+            of = replace(of, batch=1, columns=geometry.Axis(of.batch * height * width, 1))
+    return of, first, second
 
 
 def _reshaped(operand: Operand, batch: int, width: int) -> Operand:

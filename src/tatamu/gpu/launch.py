@@ -17,7 +17,7 @@ from tatamu.gpu.describe import Operand
 from tatamu.gpu.lowering.common import Launch
 from tatamu.gpu.lowering.gather import Gather, lower_gather
 from tatamu.gpu.lowering.sums import Pixels, bias_launches, lower_weight
-from tatamu.gpu.numbers import Numbers, numbers_of
+from tatamu.gpu.numbers import numbers_of
 from tatamu.gpu.processor import processor_of
 from tatamu.layout import memory_format, suggest_channels_last
 

@@ -27,8 +27,8 @@ def _added(
     from_h = base_h + slope_h * t_h
     from_w = base_w + slope_w * t_w
     sums: tl.constexpr = total.dtype
-    for c in range(0, depth):
-        for i in range(0, taps_h):
+    for c in range(depth):
+        for i in range(taps_h):
             h = from_h + i * step_h
             in_row = alive
             if bounded:
@@ -119,7 +119,7 @@ def multiply_add(
     reads = alive if dense else alive & present
     if folded:
         x_h, x_w = phase_h + rows.stride * t_h, phase_w + columns.stride * t_w
-        for number in range(0, images_h * images_w):
+        for number in range(images_h * images_w):
             number_h = number // images_w
             sign_h, shift_h, lowest_h, highest_h = image(rows, number_h, mode)
             sign_w, shift_w, lowest_w, highest_w = image(columns, number - number_h * images_w, mode)

@@ -29,8 +29,7 @@ def reach(axis, phase, sign, shift, backward: tl.constexpr):
         taps = tl.where(rest % axis.common == 0, (axis.taps - first + tap_step - 1) // tap_step, 0)
         base = (edge - axis.dilation * first) // axis.stride
         return base, sign, -(axis.dilation // axis.common), first, tap_step, tl.maximum(taps, 0)
-    else:
-        return -axis.before, axis.stride, axis.dilation, 0, 1, axis.taps
+    return -axis.before, axis.stride, axis.dilation, 0, 1, axis.taps
 
 
 @triton.jit
@@ -67,12 +66,11 @@ def padded(position, size, mode: tl.constexpr):
     if mode == "reflect":
         position = tl.abs(position)
         return tl.minimum(position, 2 * (size - 1) - position)
-    elif mode == "replicate":
+    if mode == "replicate":
         return tl.minimum(tl.maximum(position, 0), size - 1)
-    elif mode == "circular":
+    if mode == "circular":
         return position + tl.where(position < 0, size, tl.where(position >= size, -size, 0))
-    else:
-        return position
+    return position
 
 
 @triton.jit

@@ -40,7 +40,7 @@ def _summed(
         lanes = lanes.to(tl.int64)
     blocks = tl.cdiv(bundle * depth, block_depth)
     steps = tl.cdiv(taps_h * taps_w * depth, block_depth) if joint else taps_h * taps_w * blocks
-    for step in range(0, steps):
+    for step in range(steps):
         if joint:
             flat = step * block_depth + lanes
             tap = flat // depth
@@ -73,7 +73,9 @@ def _summed(
                 h, w = padded(h, height, mode), padded(w, breadth, mode)
         if not even:
             mask = mask & valid_x
-        x = tl.load(source.pointer + (pixels + h * source.h + w * source.w + c_x * source.c), mask=mask, other=0.0)
+        x = tl.load(
+            source.pointer + (pixels + h * source.h + w * source.w + c_x * source.c), mask=mask, other=0.0
+        )
         taps = (first_h + i_w * tap_step_h) * weight.h + (first_w + j_w * tap_step_w) * weight.w
         if bundle > 1:
             owner_n, owner_c = channel // width, c_w // depth
@@ -106,7 +108,7 @@ def _collected(
     """Add to a tile all of its products: of every image that a pixel of the tile has."""
     if folded:
         x_h, x_w = phase_h + rows.stride * t_h, phase_w + columns.stride * t_w
-        for number in range(0, images_h * images_w):
+        for number in range(images_h * images_w):
             number_h = number // images_w
             sign_h, shift_h, lowest_h, highest_h = image(rows, number_h, mode)
             sign_w, shift_w, lowest_w, highest_w = image(columns, number - number_h * images_w, mode)
@@ -193,7 +195,7 @@ def multiply(
     )  # fmt: skip
     if bundle > 1:
         if tl.max(tl.max((total != total).to(tl.int32), 0), 0) > 0:
-            for one in range(0, present):
+            for one in range(present):
                 alone = _collected(
                     tl.zeros_like(total), source, weight, rows, columns, phase_h, phase_w, n, t_h, t_w, alive,
                     channel, group, width, depth, one * depth, (one + 1) * depth, images_h, images_w, backward,

@@ -247,4 +247,3 @@ def bundled(groups: int, width: int, depth: int) -> int:
     if groups == 1 or min(width, depth) >= NARROW:
         return 1
     return min(tiles.power_of_two(ceil_div(NARROW, min(width, depth))), tiles.power_of_two(groups))
-

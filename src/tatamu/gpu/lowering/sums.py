@@ -76,9 +76,9 @@ class Pixels:
             *self.scalars,
         )
         found = [launch(self.kernel, self.programs, arguments, self.tile, self.constants)]
-        for part in range(parts) if sums is not None else ():
+        for part, of_part in enumerate(() if sums is None else sums):
             pointer = stored[..., part] if parts == 2 else stored
-            found.append(_add(sums[part], self.splits, self.result._replace(pointer=pointer), self.size))
+            found.append(_add(of_part, self.splits, self.result._replace(pointer=pointer), self.size))
         return found
 
 
@@ -179,9 +179,7 @@ def _splits(programs: int, steps: int, it: Geometry, numbers: Numbers, processor
     return max(1, min(wanted, steps // _LEAST_STEPS, held))
 
 
-def bias_launches(
-    gradient: Tensor, result: Tensor, numbers: Numbers, processor: Processor
-) -> list[Launch]:
+def bias_launches(gradient: Tensor, result: Tensor, numbers: Numbers, processor: Processor) -> list[Launch]:
     """Grad bias of real numbers: the sums of (N, O, H, W) into (O,), one kernel after the other."""
     operand = Operand.of(gradient)
     n, o, h, w = operand.size
