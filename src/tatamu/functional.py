@@ -62,8 +62,9 @@ def conv2d(
     """Convolve an input with a weight, as `torch.nn.functional.conv2d` does.
 
     Args:
-        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU or an NVIDIA GPU; floats of 16 to 64 bits,
-            complex numbers of such parts, integers of 8 to 64 bits and uint8 (they wrap around).
+        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU or an NVIDIA GPU; floats of
+            16 to 64 bits, complex numbers of such parts, integers of 8 to 64 bits and uint8 (they wrap
+            around).
         weight: (O, C / groups, kh, kw), of the same dtype.
         bias: (O,), of the same dtype, or None.
         stride: pixels from one output to the next, one int or (height, width).

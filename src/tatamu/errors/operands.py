@@ -251,16 +251,16 @@ class GpuError(TatamuError, RuntimeError):
     def of_old(cls, version: str, least: str) -> GpuError:
         """`version` is the one that is installed."""
         return cls(
-            f"the kernels for tensors on cuda take Triton {least} or newer, and Triton {version} is installed: "
-            f"pip install 'triton>={least}', or move the tensors with .to('cpu')"
+            f"the kernels for tensors on cuda take Triton {least} or newer, and Triton {version} is "
+            f"installed: pip install 'triton>={least}', or move the tensors with .to('cpu')"
         )
 
     @classmethod
     def of_vendor(cls, platform: str) -> GpuError:
         """`platform` is what torch was built for, such as 'ROCm 7.0'."""
         return cls(
-            f"the kernels for tensors on cuda are for NVIDIA's GPUs, and this torch is for {platform}; move the "
-            f"tensors with .to('cpu') or use torch.nn.functional.conv2d"
+            f"the kernels for tensors on cuda are for NVIDIA's GPUs, and this torch is for {platform}; move "
+            f"the tensors with .to('cpu') or use torch.nn.functional.conv2d"
         )
 
 

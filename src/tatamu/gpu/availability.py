@@ -1,4 +1,4 @@
-"""Whether this program can compute on a GPU, and what is missing where it cannot. Imports no Triton to say so."""
+"""Whether this program can compute on a GPU, and what is missing where it cannot: said without Triton."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _MOST_NARROW = 2**31 - 2**27
 
 @dataclass(frozen=True)
 class Operand:
-    """How a tensor of four dimensions lies in memory: strides in its own elements, lazily conjugated or not."""
+    """How a tensor lies in memory: strides in its own elements, and whether it is lazily conjugated."""
 
     size: tuple[int, int, int, int]
     strides: Strides
@@ -52,7 +52,7 @@ def images(operand: Operand, channels: int, parts: int) -> Images:
 
 
 def weight(operand: Operand, outputs: int, parts: int, *, backward: bool) -> Weight:
-    """An operand (O, C / groups, kh, kw) whose groups have so many outputs; O is summed over if `backward`."""
+    """An operand (O, C / groups, kh, kw) with so many outputs in a group; O is summed over if `backward`."""
     o, c, h, w = (stride * parts for stride in operand.strides)
     return Weight(None, *((c, o) if backward else (o, c)), h, w, outputs * o)
 

@@ -92,13 +92,13 @@ def multiply_add(pixels: int, channels: int, numbers: Numbers, *, dense: bool, c
 
 
 def _spread(elements: int, pixels: int, channels: int, *, dense: bool, channels_fast: bool) -> Tile:
-    if dense:
-        block_channels = _within(channels, 1, 32)
-    elif channels_fast:
-        block_channels = _within(channels, 1, 64)
+    """So many elements, as far along the fast axis as makes loads wide, the rest along the other."""
+    if dense or channels_fast:
+        block_channels = _within(channels, 1, 32 if dense else 64)
+        block_pixels = _within(pixels, 1, max(elements // block_channels, 1))
     else:
-        block_channels = 1
-    block_pixels = _within(pixels, 1, max(elements // block_channels, 1))
+        block_pixels = _within(pixels, 1, elements)
+        block_channels = _within(channels, 1, elements // block_pixels)
     return Tile(block_pixels, block_channels, 1, 4, 2)
 
 

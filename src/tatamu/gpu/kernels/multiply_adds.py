@@ -1,4 +1,4 @@
-"""Forward and grad input by plain multiply-adds: groups of few channels, and numbers tensor cores do not know.
+"""Forward and grad input by multiply-adds: groups of few channels, and numbers tensor cores do not know.
 
     depthwise and the like     each result channel has its own source channels: pixels × channels, elementwise
     dense                      one group: pixels × channels, an outer product for each tap and source channel
@@ -19,7 +19,7 @@ def _added(
     backward: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr, parts: tl.constexpr,
     source_sign: tl.constexpr, weight_sign: tl.constexpr, unrolled: tl.constexpr, partial: tl.constexpr,
 ):  # fmt: skip
-    """Add all products of one image. `channels` and `weights` are the first elements of each result channel."""
+    """Add all products of one image; `channels`, `weights`: first elements for each result channel."""
     base_h, slope_h, step_h, first_h, tap_step_h, taps_h = of_rows
     base_w, slope_w, step_w, first_w, tap_step_w, taps_w = of_columns
     height = rows.outputs if backward else rows.size
@@ -70,10 +70,11 @@ def multiply_add(
     phases_h, phases_w,
     backward: tl.constexpr, folded: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr,
     dense: tl.constexpr, channels_fast: tl.constexpr, wide: tl.constexpr, parts: tl.constexpr,
-    source_sign: tl.constexpr, weight_sign: tl.constexpr, sums: tl.constexpr, unrolled: tl.constexpr, partial: tl.constexpr,
+    source_sign: tl.constexpr, weight_sign: tl.constexpr, sums: tl.constexpr,
+    unrolled: tl.constexpr, partial: tl.constexpr,
     block_pixels: tl.constexpr, block_channels: tl.constexpr,
 ):  # fmt: skip
-    """One tile of a result; arguments as those of `products.multiply`, and:
+    """One tile of a result; arguments as those of `products.multiply`, and more.
 
     Args:
         dense: a tile's channels are of one group, and read the same source channels.
@@ -138,7 +139,8 @@ def multiply_add(
         of_w = reach(columns, phase_w, 1, 0, backward)
         total, imaginary = _added(
             total, imaginary, source, weight, rows, columns, of_h, of_w, pixels, t_h, t_w, reads, channels,
-            weights, present, depth, backward, mode, bounded, parts, source_sign, weight_sign, unrolled, partial,
+            weights, present, depth, backward, mode, bounded, parts, source_sign, weight_sign,
+            unrolled, partial,
         )  # fmt: skip
     element: tl.constexpr = result.pointer.dtype.element_ty
     at = n * result.n + group * result.group + own * result.c

@@ -1,4 +1,4 @@
-"""Which source positions a result position sums over, along one axis. Scalars but for the positions themselves.
+"""Which source positions a result position sums over, along one axis. All scalars but positions.
 
 Output p reads, through tap k, the position p·stride + k·dilation - before of the padded axis. A gradient of
 the input goes the other way: its pixels of one *phase* (x modulo the stride) are read through every

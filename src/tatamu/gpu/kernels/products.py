@@ -2,9 +2,9 @@
 
     result pixels (M) × result channels (N), summed over taps × channels (K)
 
-Nothing is unfolded or copied: a tile of the left side is loaded from the images themselves, from where tap and
-padding say. All of K is one loop without conditions, which Triton turns into asynchronous copies some steps
-ahead of the products.
+Nothing is unfolded or copied: a tile of the left side is loaded from the images themselves, from where tap
+and padding say. All of K is one loop without conditions, which Triton turns into asynchronous copies
+some steps ahead of the products.
 
 - The fast axis of tiles is that of the images: channels (tiles are pixels × channels), or pixels (all is
   transposed).
@@ -25,7 +25,7 @@ def _summed(
     width, depth, lowest, highest,
     backward: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr, joint: tl.constexpr,
     bundle: tl.constexpr, even: tl.constexpr, channels_fast: tl.constexpr, wide: tl.constexpr,
-    widened: tl.constexpr, precision: tl.constexpr, block_depth: tl.constexpr,
+    precision: tl.constexpr, block_depth: tl.constexpr,
 ):  # fmt: skip
     """Add to a tile the products of all taps of one image; of channels lowest … highest - 1 in a bundle."""
     base_h, slope_h, step_h, first_h, tap_step_h, taps_h = of_rows
@@ -88,8 +88,6 @@ def _summed(
             if not even:
                 of_weight = of_weight & valid_w
         y = tl.load(weight.pointer + (at + taps), mask=of_weight, other=0.0)
-        if widened:
-            x, y = x.to(tl.float32), y.to(tl.float32)
         if channels_fast:
             total = tl.dot(x, y, total, input_precision=precision)
         else:
@@ -103,7 +101,7 @@ def _collected(
     lowest, highest, images_h, images_w,
     backward: tl.constexpr, folded: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr,
     joint: tl.constexpr, bundle: tl.constexpr, even: tl.constexpr, channels_fast: tl.constexpr,
-    wide: tl.constexpr, widened: tl.constexpr, precision: tl.constexpr, block_depth: tl.constexpr,
+    wide: tl.constexpr, precision: tl.constexpr, block_depth: tl.constexpr,
 ):  # fmt: skip
     """Add to a tile all of its products: of every image that a pixel of the tile has."""
     if folded:
@@ -119,16 +117,16 @@ def _collected(
             # No pixel of the tile has this image: no taps.
             of_h = (of_h[0], of_h[1], of_h[2], of_h[3], of_h[4], of_h[5] * there)
             total = _summed(
-                total, source, weight, rows, columns, of_h, of_w, n, t_h, t_w, has, channel, group, width, depth,
-                lowest, highest, backward, "zeros", True, joint, bundle, even, channels_fast, wide, widened,
+                total, source, weight, rows, columns, of_h, of_w, n, t_h, t_w, has, channel, group, width,
+                depth, lowest, highest, backward, "zeros", True, joint, bundle, even, channels_fast, wide,
                 precision, block_depth,
             )  # fmt: skip
     else:
         of_h = reach(rows, phase_h, 1, 0, backward)
         of_w = reach(columns, phase_w, 1, 0, backward)
         total = _summed(
-            total, source, weight, rows, columns, of_h, of_w, n, t_h, t_w, alive, channel, group, width, depth,
-            lowest, highest, backward, mode, bounded, joint, bundle, even, channels_fast, wide, widened,
+            total, source, weight, rows, columns, of_h, of_w, n, t_h, t_w, alive, channel, group, width,
+            depth, lowest, highest, backward, mode, bounded, joint, bundle, even, channels_fast, wide,
             precision, block_depth,
         )  # fmt: skip
     return total
@@ -140,7 +138,7 @@ def multiply(
     phases_h, phases_w,
     backward: tl.constexpr, folded: tl.constexpr, mode: tl.constexpr, bounded: tl.constexpr,
     joint: tl.constexpr, bundle: tl.constexpr, even: tl.constexpr, channels_fast: tl.constexpr,
-    wide: tl.constexpr, widened: tl.constexpr, precision: tl.constexpr,
+    wide: tl.constexpr, precision: tl.constexpr,
     block_pixels: tl.constexpr, block_channels: tl.constexpr, block_depth: tl.constexpr,
     together: tl.constexpr,
 ):  # fmt: skip
@@ -154,7 +152,7 @@ def multiply(
         phases_h, phases_w: phases of the result along each axis; 1 unless `backward`.
         mode: of the padding; `bounded`: whether any tap can reach it.
         even: depth is a multiple of `block_depth`, and neither `joint` nor bundled.
-        wide: offsets need 64 bits. widened: products in float32 (Triton's interpreter knows no bf16).
+        wide: offsets need 64 bits.
         together: tiles of pixels that are computed side by side, on the same weights.
     """
     program = tl.program_id(0)
@@ -189,17 +187,17 @@ def multiply(
     alive = n < batch
     present = tl.minimum(groups - group, bundle)
     total = _collected(
-        total, source, weight, rows, columns, phase_h, phase_w, n, t_h, t_w, alive, channel, group, width, depth,
-        0, present * depth, images_h, images_w, backward, folded, mode, bounded, joint, bundle, even,
-        channels_fast, wide, widened, precision, block_depth,
+        total, source, weight, rows, columns, phase_h, phase_w, n, t_h, t_w, alive, channel, group, width,
+        depth, 0, present * depth, images_h, images_w, backward, folded, mode, bounded, joint, bundle, even,
+        channels_fast, wide, precision, block_depth,
     )  # fmt: skip
-    if bundle > 1:
+    if bundle > 1:  # A constant, unlike the next.
         if tl.max(tl.max((total != total).to(tl.int32), 0), 0) > 0:
             for one in range(present):
                 alone = _collected(
-                    tl.zeros_like(total), source, weight, rows, columns, phase_h, phase_w, n, t_h, t_w, alive,
-                    channel, group, width, depth, one * depth, (one + 1) * depth, images_h, images_w, backward,
-                    folded, mode, bounded, joint, bundle, even, channels_fast, wide, widened, precision,
+                    tl.zeros_like(total), source, weight, rows, columns, phase_h, phase_w, n, t_h, t_w,
+                    alive, channel, group, width, depth, one * depth, (one + 1) * depth, images_h, images_w,
+                    backward, folded, mode, bounded, joint, bundle, even, channels_fast, wide, precision,
                     block_depth,
                 )  # fmt: skip
                 total = tl.where(channel // width == one, alone, total)

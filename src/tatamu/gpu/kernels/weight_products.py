@@ -1,7 +1,7 @@
 """Grad weight as a matrix product on tensor cores: result channels × (taps × channels), summed over pixels.
 
-Pixels are divided among programs (`splits`), each of which leaves its sums in float32; `sums.add_up` adds them
-in one order, so that the same call gives the same bits. A tile has either one tap and many channels, or
+Pixels are divided among programs (`splits`), each of which leaves its sums in float32; `sums.add_up` adds
+them in one order, so that the same call gives the same bits. A tile has either one tap and many channels, or
 (`joint`) several taps with their few channels. Tiles of narrow groups (`bundle`) hold products between groups
 too, which are not stored.
 """
@@ -16,7 +16,7 @@ from tatamu.gpu.kernels.positions import inside, padded
 def multiply_pixels(
     gradient, source, result, split_stride, rows, columns, batch, groups, width, depth, splits,
     mode: tl.constexpr, bounded: tl.constexpr, joint: tl.constexpr, bundle: tl.constexpr,
-    channels_fast: tl.constexpr, wide: tl.constexpr, widened: tl.constexpr, precision: tl.constexpr,
+    channels_fast: tl.constexpr, wide: tl.constexpr, precision: tl.constexpr,
     block_channels: tl.constexpr, block_depth: tl.constexpr, block_pixels: tl.constexpr,
 ):  # fmt: skip
     """One tile of the sums of one split.
@@ -90,8 +90,6 @@ def multiply_pixels(
         # Triton finds out by itself which of its axes lies side by side; that of x it cannot, in planes.
         at = of_gradient[None, :] + at_o[:, None]
         g = tl.load(gradient.pointer + at, mask=alive[None, :] & real[:, None], other=0.0)
-        if widened:
-            x, g = x.to(tl.float32), g.to(tl.float32)
         if channels_fast:
             total = tl.dot(g, x, total, input_precision=precision)
         else:

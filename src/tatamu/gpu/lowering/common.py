@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 import triton.language as tl
-from triton.runtime.interpreter import InterpretedFunction
 
 from tatamu.gpu.tiles import Tile
 
@@ -51,11 +50,6 @@ def launch(
 ) -> Launch:
     """A kernel with the warps and stages of a tile."""
     return Launch(kernel, programs, arguments, constants, tile.warps, tile.stages)
-
-
-def widened(kernel: Any, dtype: torch.dtype) -> bool:
-    """Whether products must be in float32: Triton's interpreter multiplies the bit patterns of bf16."""
-    return dtype is torch.bfloat16 and isinstance(kernel, InterpretedFunction)
 
 
 def ceil_div(number: int, divisor: int) -> int:

@@ -15,7 +15,7 @@ from tatamu.gpu.kernels.multiply_adds import multiply_add
 from tatamu.gpu.kernels.operands import Images, Weight
 from tatamu.gpu.kernels.products import multiply
 from tatamu.gpu.kernels.repack import repack
-from tatamu.gpu.lowering.common import SUMS, Launch, ceil_div, launch, real, sign, widened
+from tatamu.gpu.lowering.common import SUMS, Launch, ceil_div, launch, real, sign
 from tatamu.gpu.numbers import Numbers
 from tatamu.gpu.processor import Processor
 from tatamu.gpu.tiles import Tile
@@ -180,7 +180,6 @@ def _products(
         "joint": joint,
         "bundle": bundle,
         "even": bundle == 1 and not joint and shape.depth % tile.depth == 0,
-        "widened": widened(multiply, numbers.dtype),
         "precision": numbers.precision,
         "block_pixels": tile.pixels,
         "block_channels": tile.channels,

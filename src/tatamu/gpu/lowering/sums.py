@@ -15,7 +15,7 @@ from tatamu.gpu.kernels.operands import Images, Weight
 from tatamu.gpu.kernels.sums import add_up, sum_pixels
 from tatamu.gpu.kernels.weight_multiply_adds import multiply_add_pixels
 from tatamu.gpu.kernels.weight_products import multiply_pixels
-from tatamu.gpu.lowering.common import SUMS, Launch, ceil_div, launch, real, sign, widened
+from tatamu.gpu.lowering.common import SUMS, Launch, ceil_div, launch, real, sign
 from tatamu.gpu.lowering.gather import NARROW, bundled, fast_channels, uses_products
 from tatamu.gpu.numbers import Numbers
 from tatamu.gpu.processor import Processor
@@ -130,7 +130,6 @@ def lower_weight(
         constants |= {
             "joint": joint,
             "bundle": bundle,
-            "widened": widened(multiply_pixels, numbers.dtype),
             "precision": numbers.precision,
             "block_channels": tile.channels,
         }
