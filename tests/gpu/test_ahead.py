@@ -1,12 +1,18 @@
-"""Every kernel compiled for A100 and H100, which need not be here: what its products are made of, no spills."""
+"""Every kernel compiled for A100 and H100, which need not be here: what products are made of, no spills."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from gpu import ahead
 from gpu.device import float32_products
 from tatamu.geometry import Axis, Geometry
+from tatamu.gpu.describe import Operand
+from tatamu.gpu.lowering.gather import lower_gather
+from tatamu.gpu.lowering.sums import bias_launches, lower_weight
+from tatamu.gpu.numbers import numbers_of
+from tatamu.gpu.processor import NOMINAL
 
 pytestmark = pytest.mark.compiled
 
@@ -38,15 +44,10 @@ ALONE = {
 }
 
 
-def compiled(geometry: Geometry, dtype: torch.dtype, direction: str, channels_last: bool, capability: int):  # type: ignore[no-untyped-def]
+def compiled(
+    geometry: Geometry, dtype: torch.dtype, direction: str, channels_last: bool, capability: int
+) -> dict[str, ahead.Compiled]:
     """The kernels of a pass, by name."""
-    from gpu import ahead
-    from tatamu.gpu.describe import Operand
-    from tatamu.gpu.lowering.gather import lower_gather
-    from tatamu.gpu.lowering.sums import bias_launches, lower_weight
-    from tatamu.gpu.numbers import numbers_of
-    from tatamu.gpu.processor import NOMINAL
-
     form = torch.channels_last if channels_last else torch.contiguous_format
     x, w, y = (
         torch.empty(size, dtype=dtype, device="meta", memory_format=form)
@@ -54,18 +55,17 @@ def compiled(geometry: Geometry, dtype: torch.dtype, direction: str, channels_la
     )
     bias = torch.empty(geometry.out_channels, dtype=dtype, device="meta")
     numbers, (of_x, of_w, of_y) = numbers_of(dtype), map(Operand.of, (x, w, y))
-    if direction == "forward":
-        launches = lower_gather(geometry, numbers, of_x, of_w, of_y, NOMINAL, backward=False).launches(
-            x, w, bias, y
-        )
-    elif direction == "grad_input":
-        launches = lower_gather(geometry, numbers, of_y, of_w, of_x, NOMINAL, backward=True).launches(
-            y, w, None, x
-        )
-    elif direction == "grad_weight":
-        launches = lower_weight(geometry, numbers, of_y, of_x, of_w, NOMINAL).launches(y, x, w)
-    else:
-        launches = bias_launches(y, bias, numbers, NOMINAL)
+    match direction:
+        case "forward":
+            gather = lower_gather(geometry, numbers, of_x, of_w, of_y, NOMINAL, backward=False)
+            launches = gather.launches(x, w, bias, y)
+        case "grad_input":
+            gather = lower_gather(geometry, numbers, of_y, of_w, of_x, NOMINAL, backward=True)
+            launches = gather.launches(y, w, None, x)
+        case "grad_weight":
+            launches = lower_weight(geometry, numbers, of_y, of_x, of_w, NOMINAL).launches(y, x, w)
+        case _:
+            launches = bias_launches(y, bias, numbers, NOMINAL)
     with ahead.target(capability):
         return {it.kernel.__name__: ahead.compiled(it) for it in launches}
 
@@ -105,9 +105,7 @@ def test_layers_of_single_channels_do_not_spill(name: str, channels_last: bool, 
 
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.complex64, torch.complex128], ids=str)
-def test_what_tensor_cores_do_not_know_is_multiplied_without_them(
-    dtype: torch.dtype, capability: int
-) -> None:
+def test_what_tensor_cores_do_not_know_is_multiplied_alone(dtype: torch.dtype, capability: int) -> None:
     with float32_products("ieee"):
         for direction in PASSES if not dtype.is_complex else PASSES[:3]:
             for kernel, it in compiled(DENSE["3x3"], dtype, direction, True, capability).items():

@@ -16,6 +16,8 @@ from engine.judges import assert_right, bits, exact, reference_results
 from gpu.cases import cases
 from gpu.device import DEVICE, float32_products, operands
 from tatamu.geometry import PADDING_MODES, Axis, Convolution, Geometry
+from tatamu.gpu import describe, launch
+from tatamu.gpu.numbers import numbers_of
 
 pytestmark = pytest.mark.kernels
 
@@ -33,8 +35,6 @@ def poisoned() -> Iterator[None]:
 
 def launched(case: Case, dtype: torch.dtype) -> tuple[dict[str, Tensor], Operands]:
     """All four passes, and the operands that they are judged by."""
-    from tatamu.gpu import launch  # Not before it is known that Triton runs here.
-
     here, it = operands(case, dtype)
     how = it.geometry.convolution
     last = case.channels_last
@@ -96,8 +96,6 @@ def test_integers_wrap_around(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("channels", [(17, 18, 1), (8, 8, 2), (4, 4, 4)], ids=str)
 def test_offsets_of_64_bits(channels: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """As for tensors of more than two billion elements."""
-    from tatamu.gpu import describe
-
     monkeypatch.setattr(describe, "_MOST_NARROW", -1)
     inputs, outputs, groups = channels
     for dtype in (torch.bfloat16, torch.complex64):
@@ -108,15 +106,11 @@ def test_offsets_of_64_bits(channels: tuple[int, int, int], monkeypatch: pytest.
 
 def forget() -> None:
     """Lower everything anew."""
-    from tatamu.gpu import launch
-
     launch._gathers.clear()
     launch._sums.clear()
 
 
 def test_sums_over_nothing_are_zero() -> None:
-    from tatamu.gpu import launch
-
     how = Convolution(padding=((1, 1), (1, 1)))
     for batch, channels in ((0, 3), (2, 0)):
         x, w = (torch.ones(size, device=DEVICE) for size in ((batch, channels, 4, 5), (6, channels, 3, 3)))
@@ -131,12 +125,11 @@ def test_sums_over_nothing_are_zero() -> None:
         assert gb.tolist() == [batch * 20.0] * 6
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in matmul")  # NumPy's, in the interpreter.
 @pytest.mark.parametrize("special", [torch.nan, torch.inf])
 @pytest.mark.parametrize("groups", [1, 4])
 def test_non_finite_results_stay_in_their_group(groups: int, special: float) -> None:
     """Narrow groups are multiplied together: one's infinity times zero must not reach another."""
-    from tatamu.gpu import launch
-
     geometry = Geometry(1, 16, 16, groups, Axis(4, 3, 1, 1, 1, 1), Axis(5, 3, 1, 1, 1, 1))
     x, w = torch.rand(geometry.input_size), torch.rand(geometry.weight_size)
     x[0, 5, 1, 2] = special
@@ -162,8 +155,6 @@ def test_the_same_call_gives_the_same_bits(dtype: torch.dtype) -> None:
 @settings(max_examples=6)
 @given(case=cases)
 def test_nothing_is_written_around_results(case: Case) -> None:
-    from tatamu.gpu import launch
-
     surroundings = []
     make = launch._empty
 
@@ -182,12 +173,12 @@ def test_nothing_is_written_around_results(case: Case) -> None:
         assert bool((base[-128:] == 77).all())
 
 
-def test_tf32_is_torchs_to_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tatamu.gpu.numbers import numbers_of
-
-    for precision in ("tf32", "ieee"):
-        with float32_products(precision):
-            assert numbers_of(torch.float32).precision == precision
+def test_tf32_is_torchs_to_allow() -> None:
+    assert numbers_of(torch.float32).precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        assert numbers_of(torch.float32).precision == "ieee"
+    finally:
+        torch.backends.cudnn.allow_tf32 = True
     with float32_products("ieee"):
-        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-        assert numbers_of(torch.float32).precision == "tf32"
+        assert numbers_of(torch.float32).precision == "ieee"
