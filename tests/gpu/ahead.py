@@ -25,7 +25,7 @@ class Compiled:
     """What the compilers made of a kernel.
 
     Attributes:
-        registers: of one thread. spilled: bytes of its memory that it needs for more.
+        registers: of one thread. spilled: instructions that put one aside, in memory.
         shared: bytes of shared memory of a program.
     """
 
@@ -83,8 +83,14 @@ def compiled(it: Launch) -> Compiled:
         file.flush()
         command = [str(_CUOBJDUMP), "--dump-resource-usage", file.name]
         usage = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        command = [str(_CUOBJDUMP), "--dump-sass", file.name]
+        needs_stack = "STACK:0 " not in usage
+        code = (
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout if needs_stack else ""
+        )
     # The kernel's own line; functions of libraries that it calls may have others.
     found = re.findall(r"REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)", usage)
     assert found, usage
-    registers, stack, _, local = map(int, found[-1])
-    return Compiled(kernel.asm["ptx"], registers, stack + local, kernel.metadata.shared)
+    registers, *_ = map(int, found[-1])
+    # A stack may also be there for functions that are called.
+    return Compiled(kernel.asm["ptx"], registers, len(re.findall(r"\bSTL\b", code)), kernel.metadata.shared)

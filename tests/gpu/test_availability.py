@@ -58,7 +58,7 @@ def test_on_gpus_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sizes_and_strides_are_known_without_a_gpu() -> None:
     with torch._subclasses.FakeTensorMode():  # type: ignore[no-untyped-call]  # torch's.
-        x = torch.empty(2, 4, 5, 6, device="cuda").contiguous(memory_format=torch.channels_last)
+        x = torch.empty(2, 4, 5, 6, device="cuda", memory_format=torch.channels_last)
         y = tatamu.conv2d(x, torch.empty(8, 4, 3, 3, device="cuda"), stride=2)
         assert (y.shape, y.device.type) == ((2, 8, 2, 2), "cuda")
         assert y.is_contiguous(memory_format=torch.channels_last)

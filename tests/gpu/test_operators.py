@@ -13,7 +13,11 @@ from gpu.device import DEVICE, float32_products
 from tatamu.autograd import eager, operators
 from tatamu.gpu import launch
 
-pytestmark = pytest.mark.kernels
+pytestmark = [
+    pytest.mark.kernels,
+    pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from tatamu.geometry import Convolution, Geometry
+from tatamu.gpu import tuning
 from tatamu.gpu.describe import Operand
 from tatamu.gpu.lowering.common import Launch
 from tatamu.gpu.lowering.gather import Gather, lower_gather
 from tatamu.gpu.lowering.sums import Pixels, bias_launches, lower_weight
 from tatamu.gpu.numbers import numbers_of
 from tatamu.gpu.processor import processor_of
+from tatamu.gpu.tiles import Tile
 from tatamu.layout import memory_format, suggest_channels_last
 
 Size = tuple[int, int, int, int]
@@ -68,11 +70,23 @@ def grad_weight(
         return result.zero_()
     geometry = Geometry.of(_size(input), weight_size, convolution)
     numbers, device = numbers_of(input.dtype), input.device
+    key: tuple[object, ...]
     key = geometry, numbers, _signature(grad_output), _signature(input), result.stride(), device
+    key = *key, tuning.is_wanted(device)
     lowered = _sums.get(key)
     if lowered is None:
         operands = Operand.of(grad_output), Operand.of(input), Operand.of(result)
-        lowered = lower_weight(geometry, numbers, *operands, processor_of(device))
+        processor = processor_of(device)
+
+        def lower(tile: Tile | None) -> Pixels:
+            return lower_weight(geometry, numbers, *operands, processor, tile=tile)
+
+        lowered = lower(None)
+        if key[-1]:
+            name = f"grad_weight {geometry} {numbers} {operands}"
+            lowered = tuning.tuned(
+                lowered, name, processor, lower, lambda it: it.launches(grad_output, input, result)
+            )
         _keep(_sums, key, lowered)
     run(lowered.launches(grad_output, input, result), device)
     return result
@@ -100,11 +114,23 @@ def _gathered(
     geometry: Geometry, source: Tensor, weight: Tensor, bias: Tensor | None, result: Tensor, *, backward: bool
 ) -> Tensor:
     numbers, device = numbers_of(source.dtype), source.device
+    key: tuple[object, ...]
     key = (backward, geometry, numbers, _signature(source), _signature(weight), result.stride(), device)
+    key = *key, tuning.is_wanted(device)
     lowered = _gathers.get(key)
     if lowered is None:
         operands = Operand.of(source), Operand.of(weight), Operand.of(result)
-        lowered = lower_gather(geometry, numbers, *operands, processor_of(device), backward=backward)
+        processor = processor_of(device)
+
+        def lower(tile: Tile | None) -> Gather:
+            return lower_gather(geometry, numbers, *operands, processor, backward=backward, tile=tile)
+
+        lowered = lower(None)
+        if key[-1]:
+            name = f"{'grad_input' if backward else 'forward'} {geometry} {numbers} {operands}"
+            lowered = tuning.tuned(
+                lowered, name, processor, lower, lambda it: it.launches(source, weight, bias, result)
+            )
         _keep(_gathers, key, lowered)
     run(lowered.launches(source, weight, bias, result), device)
     return result

@@ -12,6 +12,8 @@ from tatamu.gpu.processor import Processor
 
 _LEAST = 16
 """The shortest side of a product on tensor cores."""
+_VECTOR = 8
+"""Numbers of 16 bits that are loaded at once."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,11 @@ def product(
     `rest` is how often there are as many: groups times phases. `joint`: `depth` counts taps too.
     """
     if not numbers.has_tensor_cores:
-        return Tile(_within(pixels, _LEAST, 64), _within(channels, _LEAST, 64), 16, 4, 2)
+        return Tile(_within(pixels, _LEAST, 64), _within(channels, _LEAST, 64), 16, 4, 3)
     half = numbers.dtype.itemsize == 2
     # A step of several taps has an address for each of its elements, in registers.
-    block_depth = _within(depth, _LEAST, 32 if joint or not half else 64)
+    # So has one of channels that do not fill whole vectors of memory.
+    block_depth = _within(depth, _LEAST, 32 if joint or depth % _VECTOR or not half else 64)
     block_channels, block_pixels = _within(channels, _LEAST, 128), _within(pixels, _LEAST, 128)
 
     def is_idle() -> bool:
@@ -77,8 +80,8 @@ def weight_product(
     if not numbers.has_tensor_cores:
         return Tile(16, _within(channels, _LEAST, 64), _within(depth, _LEAST, 64), 4, 2)
     half = numbers.dtype.itemsize == 2
-    block_channels = _within(channels, _LEAST, 128)
-    block_depth = _within(depth, _LEAST, 64 if joint else 128)
+    block_channels = _within(channels, _LEAST, 64 if channels % _VECTOR else 128)
+    block_depth = _within(depth, _LEAST, 64 if joint or depth % _VECTOR else 128)
     large = block_channels * block_depth >= 128 * 128
     block_pixels = _within(pixels, _LEAST, 64 if half and not planes else 32)
     return Tile(block_pixels, block_channels, block_depth, 8 if large else 4, 3)
@@ -86,7 +89,7 @@ def weight_product(
 
 def multiply_add(pixels: int, channels: int, numbers: Numbers, *, dense: bool, channels_fast: bool) -> Tile:
     """For `multiply_adds.multiply_add`: some sums for each of 128 threads."""
-    each = (8 if dense else 4) // numbers.parts
+    each = 8 if dense and numbers.parts == 1 else 4 // numbers.parts
     each = max(1, each // 2) if numbers.sums.itemsize == 8 else each
     return _spread(128 * each, pixels, channels, dense=dense, channels_fast=channels_fast)
 
