@@ -1,8 +1,9 @@
 """tatamu against cuDNN on a GPU: `python -m benchmarks --device cuda` settles it in one run.
 
-First the whole suite of `tests/gpu` on the device; then every layer, each pass, in both memory formats: judged
-against float64, then timed. What is timed is a CUDA graph of calls on operands that take turns, together more
-than the L2 holds, so that neither Python nor a warm cache counts; device events, the median of some replays.
+First the whole suite of `tests/gpu` on the device; then every layer, each pass, in both memory formats:
+judged against float64, then timed. What is timed is a CUDA graph of calls on operands that take turns,
+together more than the L2 holds, so that neither Python nor a warm cache counts; device events, the median of
+some replays.
 cuDNN runs with `torch.backends.cudnn.benchmark`, tatamu with the tuning that it asks for.
 """
 

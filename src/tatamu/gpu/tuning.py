@@ -96,9 +96,8 @@ def fastest(tile: Tile, name: str, measure: Callable[[Tile], float]) -> Tile:
     for number, candidate in enumerate(among, 1):
         if time.monotonic() - began > _LONG:
             said = True
-            print(
-                f"\rtatamu tunes {name.partition(' ')[0]}: {number} of {len(among)}", end="", file=sys.stderr
-            )
+            progress = f"tatamu tunes {name.partition(' ')[0]}: {number} of {len(among)}"
+            print(f"\r{progress}", end="", file=sys.stderr)  # noqa: T201  # A line of progress.
         with contextlib.suppress(OutOfResources):
             seconds = measure(candidate)
             if seconds < least:
