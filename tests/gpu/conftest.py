@@ -13,7 +13,13 @@ import pytest
 import torch
 
 if importlib.util.find_spec("triton") is None:
-    collect_ignore_glob = ["test_launch.py", "test_ahead.py", "test_operators.py", "test_tuning.py"]
+    collect_ignore_glob = [
+        "test_device.py",
+        "test_launch.py",
+        "test_ahead.py",
+        "test_operators.py",
+        "test_tuning.py",
+    ]
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
