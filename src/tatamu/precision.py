@@ -30,8 +30,8 @@ def set_precision(precision: str) -> None:
 
     Either way the same call gives the same bits each time, on any number of threads. Under
     ``torch.use_deterministic_algorithms(True)`` results are summed as with 'highest', and on the CPU
-    outputs and gradients of the input have the same bits for an image alone, in any batch and in any memory format.
-    That is slower.
+    outputs and gradients of the input have the same bits for an image alone, in any batch and in any memory
+    format. That is slower.
 
     Raises:
         PrecisionError: another name.
