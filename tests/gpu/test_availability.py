@@ -58,7 +58,8 @@ def test_on_gpus_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_explained_is_the_cpus() -> None:
     with torch._subclasses.FakeTensorMode():  # type: ignore[no-untyped-call]  # torch's.
-        layer, x = tatamu.Conv2d(2, 3, 3, device="cuda"), torch.empty(1, 2, 5, 5, device="cuda")
+        layer, x = tatamu.Conv2d(2, 3, 3, bias=False), torch.empty(1, 2, 5, 5, device="cuda")
+        layer.weight = torch.nn.Parameter(torch.empty(3, 2, 3, 3, device="cuda"))
         with pytest.raises(errors.DeviceError, match="the CPU's kernels"):
             tatamu.explain(layer, x)
 
