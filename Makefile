@@ -7,22 +7,27 @@ READY := $(VENV)/.ready
 # Two threads give the same timings on a laptop and on a build machine; override it to use more.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint types bench bars clean
+.PHONY: help demo test test-gpu lint types bench bars clean
 
 help:
-	@echo "make demo    learn to read handwritten digits, next to torch's own layer"
-	@echo "make test    lint, types and the whole test suite"
-	@echo "make lint    ruff alone"
-	@echo "make types   mypy alone"
-	@echo "make bench   time tatamu against torch, layer by layer"
-	@echo "make bars    measure everything tatamu should reach (hours; go on by starting it again)"
-	@echo "make clean   remove the environment and everything generated"
+	@echo "make demo      learn to read handwritten digits, next to torch's own layer"
+	@echo "make test      lint, types and the whole test suite"
+	@echo "make test-gpu  what the kernels for GPUs compute, on a GPU"
+	@echo "make lint      ruff alone"
+	@echo "make types     mypy alone"
+	@echo "make bench     time tatamu against torch, layer by layer"
+	@echo "make bars      measure everything tatamu should reach (hours; go on by starting it again)"
+	@echo "make clean     remove the environment and everything generated"
 
 demo: $(READY)
 	$(BIN)/python examples/digits.py
 
 test: lint types
 	$(BIN)/python -m pytest -q
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/gpu
+
+test-gpu: $(READY)
+	$(BIN)/python -m pytest -q tests/gpu
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import gpu
 from benchmarks.case import DTYPES, PASSES
 from benchmarks.chart import draw
 from benchmarks.instructions import leave_512_bits_unused
@@ -27,6 +28,15 @@ from benchmarks.run import cases, measure_all
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns 1 if a result of tatamu's was wrong, 2 if the CSV is of something else, else 0."""
     options = _options(arguments)
+    if options.device == "cuda":
+        return gpu.main(
+            cases(
+                options.networks or NETWORKS,
+                options.passes,
+                options.batch or gpu.BATCHES,
+                options.dtypes or gpu.ELEMENTS,
+            )
+        )
     torch.set_num_threads(options.threads)
     if options.avx2:
         leave_512_bits_unused()
@@ -43,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except ValueError as error:
                 print(error, file=sys.stderr)
                 return 2
-        everything = cases(options.networks, options.passes, options.batch, options.dtypes)
+        everything = cases(
+            options.networks or ["known"], options.passes, options.batch or [1, 16], options.dtypes or ["f32"]
+        )
         found = measure_all(everything, peers, options.seconds, store, out)
     versions = {LIBRARIES[name].package: None for name in ("tatamu", *peers)}
     out.print(f"{machine}; {', '.join(f'{it} {version(it)}' for it in versions)}.")
@@ -74,12 +86,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     names = ", ".join(NETWORKS)
-    add("--networks", nargs="+", choices=NETWORKS, default=["known"], metavar="NAME", help=f"{names} (known)")
-    add("--batch", nargs="+", type=positive, default=[1, 16], metavar="N", help="images at a time (1 16)")
+    add("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help=f"{names} (known)")
+    add("--batch", nargs="+", type=positive, metavar="N", help="images at a time (1 16)")
     add("--passes", nargs="+", choices=PASSES, default=list(PASSES), metavar="PASS", help=", ".join(PASSES))
-    add(
-        "--dtypes", nargs="+", choices=DTYPES, default=["f32"], metavar="T", help=f"{', '.join(DTYPES)} (f32)"
-    )
+    add("--dtypes", nargs="+", choices=DTYPES, metavar="T", help=f"{', '.join(DTYPES)} (f32)")
     add(
         "--peers",
         nargs="+",
@@ -90,6 +100,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--threads", type=positive, default=2, metavar="N", help="threads of everyone (2)")
     add("--seconds", type=float, default=0.1, metavar="S", help="to measure each call for (0.1)")
+    add(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="cuda: test and measure against cuDNN, all networks in batches of 32 and 256 if not said, (cpu)",
+    )
     add("--avx2", action="store_true", help="tatamu and torch's convolutions without 512-bit instructions")
     add(
         "--csv",

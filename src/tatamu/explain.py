@@ -10,6 +10,7 @@ from torch.nn import Module
 from tatamu import freezing, launch, validate
 from tatamu.autograd import operands
 from tatamu.engine.lowering.common import Lowered
+from tatamu.errors import DeviceError
 from tatamu.fused import FusedConv2d
 from tatamu.geometry import Geometry
 from tatamu.nn import Conv2d
@@ -47,6 +48,8 @@ def explain(layer: Module, input: Tensor | None = None) -> str:
         return freezing.report(layer)
     weight, bias = layer.weight, layer.bias
     operands.check_kind(input, weight, bias)
+    if input.device.type == "cuda":
+        raise DeviceError.of_explained(f"{input.device}")
     convolution = validate.resolve(
         input.shape,
         weight.shape,

@@ -25,6 +25,8 @@ _frozen, _seems_frozen = reuse.frozen, launch.seems_frozen
 _tensor_keys, _thread_keys = eager.tensor_keys, eager.thread_keys
 
 _MOST_FOUND = 4096
+_AUTOCAST = ("cpu", "cuda")
+"""Devices whose autocast casts the operands of convolutions."""
 
 
 class _Found:
@@ -60,8 +62,9 @@ def conv2d(
     """Convolve an input with a weight, as `torch.nn.functional.conv2d` does.
 
     Args:
-        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU; floats of 16 to 64 bits,
-            complex numbers of such parts, integers of 8 to 64 bits and uint8 (they wrap around).
+        input: (N, C, H, W), or (C, H, W) for one image. Any strides, on the CPU or an NVIDIA GPU; floats of
+            16 to 64 bits, complex numbers of such parts, integers of 8 to 64 bits and uint8 (they wrap
+            around).
         weight: (O, C / groups, kh, kw), of the same dtype.
         bias: (O,), of the same dtype, or None.
         stride: pixels from one output to the next, one int or (height, width).
@@ -206,9 +209,10 @@ def _shaped(
 
 def _autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """The operands as torch.autocast wants them: of its dtype, all but those in float64 or not in floats."""
-    if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+    device = input.device.type
+    if device not in _AUTOCAST or not torch.is_autocast_enabled(device):
         return input, weight, bias
-    dtype = torch.get_autocast_dtype("cpu")
+    dtype = torch.get_autocast_dtype(device)
     return _cast(input, dtype), _cast(weight, dtype), None if bias is None else _cast(bias, dtype)
 
 

@@ -29,9 +29,9 @@ def set_precision(precision: str) -> None:
     'highest' computes every result from the products of its definition; rounding is that of a sum.
 
     Either way the same call gives the same bits each time, on any number of threads. Under
-    ``torch.use_deterministic_algorithms(True)`` results are summed as with 'highest', and outputs and
-    gradients of the input have the same bits for an image alone, in any batch and in any memory format.
-    That is slower.
+    ``torch.use_deterministic_algorithms(True)`` results are summed as with 'highest', and on the CPU
+    outputs and gradients of the input have the same bits for an image alone, in any batch and in any memory
+    format. That is slower.
 
     Raises:
         PrecisionError: another name.

@@ -14,7 +14,7 @@ DTYPES = (
 )  # fmt: skip
 
 # On meta there are sizes but no numbers: nothing to compute, so no kernels are needed.
-_DEVICES = ("cpu", "meta")
+_DEVICES = ("cpu", "cuda", "meta")
 
 
 def check_kind(input: object, weight: object, bias: object) -> None:
@@ -39,7 +39,7 @@ def check_kind(input: object, weight: object, bias: object) -> None:
     if any(tensor.device != device for tensor in tensors):
         raise errors.DeviceError.of_mismatch(f"{tensor.device}" for tensor in tensors)
     if device.type not in _DEVICES:
-        raise errors.DeviceError.of_unsupported(f"{device}", _DEVICES[:1])
+        raise errors.DeviceError.of_unsupported(f"{device}", _DEVICES[:2])
 
 
 def check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:

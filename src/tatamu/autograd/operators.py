@@ -36,6 +36,7 @@ from tatamu.autograd.schema import (
     tensor_of,
 )
 from tatamu.geometry import Convolution, Geometry
+from tatamu.gpu import availability
 from tatamu.layout import memory_format, suggest_channels_last
 
 
@@ -94,38 +95,43 @@ def _check_grad_output(
         raise errors.GradOutputSizeError.of(grad_output.shape, expected)
 
 
-def _convolution_cpu(input: Tensor, weight: Tensor, bias: Tensor | None, *values: Any) -> Tensor:
+def _maps(device: torch.device) -> availability.Maps:
+    """Who computes on a device."""
+    return availability.maps() if device.type == "cuda" else launch
+
+
+def _convolution(input: Tensor, weight: Tensor, bias: Tensor | None, *values: Any) -> Tensor:
     operands.check_kind(input, weight, bias)
     operands.check_dtypes(input, weight, bias)
     bias_size = None if bias is None else tuple(bias.shape)
     checked = _checked(size_of(input.shape), size_of(weight.shape), bias_size, values)
-    return launch.forward(input, weight, bias, checked)
+    return _maps(input.device).forward(input, weight, bias, checked)
 
 
-def _grad_input_cpu(grad_output: Tensor, weight: Tensor, input_size: Sequence[int], *rest: Any) -> Tensor:
+def _grad_input(grad_output: Tensor, weight: Tensor, input_size: Sequence[int], *rest: Any) -> Tensor:
     *values, channels_last = rest
     operands.check_kind(grad_output, weight, None)
     operands.check_dtypes(grad_output, weight, None)
     sizes = size_of(input_size), size_of(weight.shape)
     checked = _checked(*sizes, None, tuple(values))
     _check_grad_output(grad_output, *sizes, checked)
-    return launch.grad_input(grad_output, weight, sizes[0], checked, channels_last)
+    return _maps(grad_output.device).grad_input(grad_output, weight, sizes[0], checked, channels_last)
 
 
-def _grad_weight_cpu(grad_output: Tensor, input: Tensor, weight_size: Sequence[int], *rest: Any) -> Tensor:
+def _grad_weight(grad_output: Tensor, input: Tensor, weight_size: Sequence[int], *rest: Any) -> Tensor:
     *values, channels_last = rest
     operands.check_kind(grad_output, input, None)
     operands.check_dtypes(grad_output, input, None)
     sizes = size_of(input.shape), size_of(weight_size)
     checked = _checked(*sizes, None, tuple(values))
     _check_grad_output(grad_output, *sizes, checked)
-    return launch.grad_weight(grad_output, input, sizes[1], checked, channels_last)
+    return _maps(grad_output.device).grad_weight(grad_output, input, sizes[1], checked, channels_last)
 
 
-def _grad_bias_cpu(grad_output: Tensor) -> Tensor:
+def _grad_bias(grad_output: Tensor) -> Tensor:
     operands.check_kind(grad_output, grad_output, None)
     operands.check_dtypes(grad_output, grad_output, None)
-    return launch.grad_bias(grad_output)
+    return _maps(grad_output.device).grad_bias(grad_output)
 
 
 # ---- Fake kernels. Sizes may be symbolic: no hashing, and no checks, which `functional` has made.
@@ -152,14 +158,15 @@ def _register(
     operator: Any, kernel: Callable[..., Tensor], fake: Callable[..., Tensor], batch: Callable[..., Any]
 ) -> None:
     name = operator._opname
-    library.impl(name, kernel, "CPU")  # type: ignore[no-untyped-call]  # torch's.
+    for key in ("CPU", "CUDA"):
+        library.impl(name, kernel, key)  # type: ignore[no-untyped-call]  # torch's.
     autograd = derivatives.differentiable(operator)
     library.impl(name, autograd, "Autograd", with_keyset=True)  # type: ignore[no-untyped-call]  # torch's.
     torch.library.register_fake(f"tatamu::{name}", fake, lib=library)
     torch.library.register_vmap(f"tatamu::{name}", partial(batch, operator), lib=library)
 
 
-_register(CONVOLUTION, _convolution_cpu, _convolution_fake, batching.convolution)
-_register(GRAD_INPUT, _grad_input_cpu, _grad_fake, batching.grad_input)
-_register(GRAD_WEIGHT, _grad_weight_cpu, _grad_fake, batching.grad_weight)
-_register(GRAD_BIAS, _grad_bias_cpu, _grad_bias_fake, batching.grad_bias)
+_register(CONVOLUTION, _convolution, _convolution_fake, batching.convolution)
+_register(GRAD_INPUT, _grad_input, _grad_fake, batching.grad_input)
+_register(GRAD_WEIGHT, _grad_weight, _grad_fake, batching.grad_weight)
+_register(GRAD_BIAS, _grad_bias, _grad_bias_fake, batching.grad_bias)

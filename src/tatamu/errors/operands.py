@@ -235,6 +235,42 @@ class DeviceError(TatamuError, RuntimeError):
             "with .to('cpu') or use torch.nn.functional.conv2d"
         )
 
+    @classmethod
+    def of_explained(cls, device: str) -> DeviceError:
+        """`explain` was asked about a layer on another device than the CPU."""
+        return cls(
+            f"explain describes how the CPU's kernels compute a layer, and this one is on {device}; move "
+            f"layer and input with .to('cpu')"
+        )
+
+
+class GpuError(TatamuError, RuntimeError):
+    """Tensors on a GPU that nothing here can compute on."""
+
+    @classmethod
+    def of_missing(cls, least: str) -> GpuError:
+        """`least` is the first version of Triton that will do."""
+        return cls(
+            f"the kernels for tensors on cuda are written in Triton, which is not installed: pip install "
+            f"'triton>={least}' (or 'tatamu[gpu]'), or move the tensors with .to('cpu')"
+        )
+
+    @classmethod
+    def of_old(cls, version: str, least: str) -> GpuError:
+        """`version` is the one that is installed."""
+        return cls(
+            f"the kernels for tensors on cuda take Triton {least} or newer, and Triton {version} is "
+            f"installed: pip install 'triton>={least}', or move the tensors with .to('cpu')"
+        )
+
+    @classmethod
+    def of_vendor(cls, platform: str) -> GpuError:
+        """`platform` is what torch was built for, such as 'ROCm 7.0'."""
+        return cls(
+            f"the kernels for tensors on cuda are for NVIDIA's GPUs, and this torch is for {platform}; move "
+            f"the tensors with .to('cpu') or use torch.nn.functional.conv2d"
+        )
+
 
 class GradOutputSizeError(TatamuError, RuntimeError):
     """A gradient that is not one of this convolution's output."""
