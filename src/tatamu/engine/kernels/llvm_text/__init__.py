@@ -1,6 +1,6 @@
 """LLVM IR as text, written an instruction at a time: as much of the language as kernels use.
 
-The names are those of `llvmlite.ir`, which does the same from a tree of objects and takes four times as long:
+The names are those of `llvmlite.ir`, which does the same from a tree of objects and takes much longer:
 see docs/decisions/compile-time.md.
 """
 

@@ -101,6 +101,6 @@ def _spelt(type_: Type, number: Any) -> str:
         return "null"
     if isinstance(type_, FloatType):
         # As the bits of a double, whatever the type: what LLVM reads without rounding.
-        (rounded,) = struct.unpack(type_.packed, struct.pack(type_.packed, number or 0))
+        (rounded,) = struct.unpack(type_.packed, struct.pack(type_.packed, 0 if number is None else number))
         return "0x" + struct.pack(">d", rounded).hex()
     return str(int(number or 0))
