@@ -83,12 +83,14 @@ class Module:
         self.functions: dict[str, Function] = {}
 
     def text(self, defined: Iterable[Function], kernel: str) -> str:
-        """A module in which these functions are defined and the others declared.
+        """A module in which these functions are defined, if they have blocks, and the others declared.
 
         Internal functions bear the name of the ``kernel`` before their own, so that no two kernels' clash.
         """
         chosen = set(defined)
         lines = [f'target triple = "{self.triple}"']
         for function in self.functions.values():
-            lines += function.definition() if function in chosen else (function.declaration(),)
+            lines += (
+                function.definition() if function in chosen and function.blocks else (function.declaration(),)
+            )
         return "\n".join(lines).replace('@".', f'@"{kernel}.')
