@@ -10,11 +10,11 @@ from itertools import product
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from llvmlite import ir
 
 from tatamu import reference
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.channel_slab import define_pack_channels
-from tatamu.engine.kernels.ir import I64, POINTER, VOID, Code
+from tatamu.engine.kernels.ir import I64, POINTER, Code
 from tatamu.engine.kernels.job import Header, Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.padded import PaddedAxis, padded_words
@@ -31,14 +31,13 @@ DTYPES = {"f32": np.float32, "f64": np.float64, "u8": np.uint8, "i16": np.int16}
 @functools.cache
 def packer(name: str, interleaved: bool, target: Target) -> tuple[object, object]:
     """The packing function, callable, and the engine that keeps it alive."""
-    module = ir.Module()
-    module.triple = target.triple
+    module = ir.Module(target.triple)
     pack = define_pack_channels(module, Numbers(ELEMENT_TYPES[name], target), interleaved)
     kinds = [POINTER] * 4 + [I64] * 5
-    code = Code(ir.Function(module, ir.FunctionType(VOID, kinds), "under_test"))
+    code = Code(ir.Function(module, "under_test", kinds))
     code.call(pack, *code.function.args)
     code.done()
-    parsed = llvm.parse_assembly(str(module))
+    parsed = llvm.parse_assembly(module.text(module.functions.values(), ""))
     parsed.verify()
     engine = llvm.create_mcjit_compiler(parsed, target_machine.__wrapped__(target))
     foreign = [ctypes.c_void_p if kind is POINTER else ctypes.c_int64 for kind in kinds]

@@ -4,9 +4,9 @@ import ctypes
 
 import llvmlite.binding as llvm
 import pytest
-from llvmlite import ir
 
-from tatamu.engine.kernels.ir import F32, I64, POINTER, VOID, Code
+from tatamu.engine.kernels import llvm_text as ir
+from tatamu.engine.kernels.ir import F32, I64, POINTER, Code
 from tatamu.engine.kernels.permutation import transpose
 from tatamu.engine.runtime.jit import target_machine
 from tatamu.engine.target import host
@@ -14,13 +14,12 @@ from tatamu.engine.target import host
 
 def compiled(arguments: list[ir.Type], write: object) -> tuple[object, object]:
     """A function of this body as machine code, and the engine that keeps it alive."""
-    module = ir.Module()
-    module.triple = host().triple
-    function = ir.Function(module, ir.FunctionType(VOID, arguments), "under_test")
+    module = ir.Module(host().triple)
+    function = ir.Function(module, "under_test", arguments)
     code = Code(function)
     write(code)  # type: ignore[operator]  # A function of the code.
     code.done()
-    parsed = llvm.parse_assembly(str(module))
+    parsed = llvm.parse_assembly(module.text(module.functions.values(), ""))
     parsed.verify()
     # A machine of its own: the engine takes it along when it goes.
     engine = llvm.create_mcjit_compiler(parsed, target_machine.__wrapped__(host()))

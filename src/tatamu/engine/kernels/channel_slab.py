@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
@@ -193,7 +192,7 @@ def define_interleaved_pixels(module: ir.Module, numbers: Numbers) -> ir.Functio
 
 def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
     """Write pixels of channels that lie apart, a register of each transposed at a time; see `_pixels`."""
-    existing = module.globals.get("planar_pixels")
+    existing = module.functions.get("planar_pixels")
     if existing is not None:
         return existing
     code, target, source, arguments = _pixels(module, numbers, "planar_pixels")
@@ -203,7 +202,7 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
     with code.loop(0, present, lanes) as channel:
         there = (present - channel).minimum(lanes)
         first = source + channel * stride_c
-        place = _Place(numbers, target + channel // lanes * pitch, run, gap)
+        place = _Place(code, numbers, target + channel // lanes * pitch, run, gap)
         with code.either(step.equals(1)) as (dense, sparse):
             with dense, code.loop(0, count, lanes) as x:
                 _block(code, numbers, place, first + x, stride_c, there, (count - x).minimum(lanes), room)
@@ -216,8 +215,7 @@ def define_planar_pixels(module: ir.Module, numbers: Numbers) -> ir.Function:
 class _Place:
     """Where the next pixel goes: rows of ``run`` pixels with ``gap`` registers between them."""
 
-    def __init__(self, numbers: Numbers, start: Pointer, run: Int, gap: Int) -> None:
-        code = start.code
+    def __init__(self, code: Code, numbers: Numbers, start: Pointer, run: Int, gap: Int) -> None:
         self.code, self.start, self.lanes, self.run, self.gap = code, start, numbers.lanes, run, gap
         self.column, self.register = code.variable(0), code.variable(0)
         self.room = code.stack(numbers.computed, numbers.lanes * numbers.lanes)

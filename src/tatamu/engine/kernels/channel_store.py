@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Int, define
 from tatamu.engine.kernels.numbers import Numbers

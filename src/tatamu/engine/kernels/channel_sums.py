@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import ChannelSumsKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import Code, Int, Pointer, Variable

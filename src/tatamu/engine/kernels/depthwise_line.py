@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import DepthwiseKernel, depthwise_tiles
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, Variable, define

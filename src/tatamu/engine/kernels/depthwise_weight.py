@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ahead import AheadList
 from tatamu.engine.kernels.channel_slab import block_pitch, define_pack_channels, pack_registers
 from tatamu.engine.kernels.channel_store import define_store_planes

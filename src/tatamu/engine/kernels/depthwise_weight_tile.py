@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ahead import Ahead
 from tatamu.engine.kernels.descriptions import DepthwiseWeightKernel
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define

@@ -10,7 +10,7 @@ from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 if TYPE_CHECKING:
-    from llvmlite import ir
+    from tatamu.engine.kernels import llvm_text as ir
 
 STRETCH = 160
 """Products that are summed in registers before they are added to the tile: bounds the rounding error."""

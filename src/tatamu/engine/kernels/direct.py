@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import STRETCH, DirectKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import factorial, inf, log, log2
 
-from llvmlite import ir
-
 from tatamu.engine.ending import Ending
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import F32, I64, POINTER, Code, Int, Pointer
 from tatamu.engine.kernels.job import CallWord, Header
 from tatamu.engine.kernels.numbers import Numbers
@@ -65,7 +64,7 @@ def _clamp(code: Code, value: ir.Value) -> ir.Value:
 
     def bound(word: Header) -> ir.Value:
         table = Pointer(code, _call(code).of(POINTER).load(CallWord.TABLE), I64)
-        lanes, scalar = _lanes(value), getattr(value.type, "element", value.type)
+        lanes, scalar = _lanes(value), value.type.element
         read = (table + int(word)).of(scalar).load()
         return read if lanes is None else code.splat(read, lanes)
 
@@ -103,7 +102,7 @@ def _exp(code: Code, value: ir.Value) -> ir.Value:
     less than half a unit in the last place.
     """
     build = code.builder
-    single = getattr(value.type, "element", value.type) == F32
+    single = value.type.element == F32
     terms, fraction, bias, most = (8, 23, 127, 88.0) if single else (14, 52, 1023, 709.0)
     # ln 2 in two parts, of which the first has zeros enough at its end for n times it to be exact.
     high = 0.693359375 if single else float.fromhex("0x1.62e42feep-1")

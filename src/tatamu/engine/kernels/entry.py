@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llvmlite import ir
-
 from tatamu.engine.ending import Ending
-from tatamu.engine.kernels.ir import I8, I32, I64, POINTER, VOID, Code, Int, Module, Pointer, define
+from tatamu.engine.kernels import llvm_text as ir
+from tatamu.engine.kernels.ir import I8, I32, I64, POINTER, Code, Int, Module, Pointer, define
 from tatamu.engine.kernels.job import GOMP_PARALLEL, CallWord, Header, Word
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.target import Target
@@ -30,9 +29,7 @@ Task = Callable[[Code, Job, Arguments, Pointer, Pointer, Int], None]
 
 def module_for(target: Target, ending: Ending | None = None) -> ir.Module:
     """An empty module for a target, whose results may have an ending."""
-    module = Module(ending)
-    module.triple = target.triple
-    return module
+    return Module(target.triple, ending)
 
 
 def _body(module: ir.Module, name: str, task: Task, tasks: Header) -> ir.Function:
@@ -82,10 +79,10 @@ def define_entry(module: ir.Module, name: str, main: Task, pack: Task | None = N
     """
     packing = None if pack is None else _body(module, "pack", pack, Header.PACK_TASKS)
     computing = _body(module, "main", main, Header.TASKS)
-    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), name)
+    function = ir.Function(module, name, [POINTER])
     code = Code(function)
     call = code.pointer(0, I64)
-    parallel = ir.Function(module, ir.FunctionType(VOID, [POINTER, POINTER, I32, I32]), GOMP_PARALLEL)
+    parallel = ir.Function(module, GOMP_PARALLEL, [POINTER, POINTER, I32, I32])
     threads = call.read_index(CallWord.THREADS)
 
     def run(phase: ir.Function) -> None:

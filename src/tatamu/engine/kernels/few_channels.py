@@ -8,8 +8,7 @@ once, and each pixel's results are written where its channels begin.
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import STRETCH
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.interleaved import read_biases, store_pixels
@@ -141,7 +140,7 @@ def _define_list_results(module: ir.Module, numbers: Numbers) -> ir.Function:
     with code.loop(0, images) as image, code.loop(0, rows) as row:
         line = target + (image * job[Word.TARGET_N] + (row0 + row) * job[Word.TARGET_H])
         begin = Int(code, code.builder.ptrtoint(line.raw, I64))
-        store_progression(results + (image * rows + row) * columns, begin, step, columns)
+        store_progression(code, results + (image * rows + row) * columns, begin, step, columns)
     pixels = images * rows * columns
     last = results.load(pixels - 1)
     with code.loop(pixels, pixels + job[Word.SPARE_ROWS]) as x:

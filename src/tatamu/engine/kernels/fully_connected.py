@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import STRETCH, FullyConnectedKernel
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for

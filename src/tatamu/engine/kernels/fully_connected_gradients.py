@@ -9,8 +9,7 @@ output channels, j images and the lines the input. The factors are the gradient 
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import STRETCH, FullyConnectedGradientKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.fully_connected import reader_of_rests

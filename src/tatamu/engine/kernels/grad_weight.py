@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import GradWeightKernel
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define

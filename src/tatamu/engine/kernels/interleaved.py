@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import REST, REST_ROWS, InterleavedKernel
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
@@ -190,8 +189,9 @@ def store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present:
     lanes = numbers.lanes
     last = (sums.vectors - 1) * lanes
     bias = [biases.load(v * lanes, lanes) for v in range(sums.vectors)]
-    mask = code.first_lanes(across - last, lanes) if numbers.target.masks else None
-    rest = code.stack(numbers.stored, lanes) if mask is None else None
+    rest: ir.Value | Pointer = (
+        code.first_lanes(across - last, lanes) if numbers.target.masks else code.stack(numbers.stored, lanes)
+    )
     for r in range(sums.rows):
         with code.when(code.index(r) < present):
             at = Pointer(code, results.load(r), numbers.stored) + m
@@ -200,8 +200,8 @@ def store_pixels(sums: Sums, results: Pointer, m: Int, biases: Pointer, present:
                 numbers.store(code, finished(code, numbers, value, at + v * lanes), at, v * lanes)
             value = finished(code, numbers, values[-1], at + last, across - last)
             value = numbers.narrow(code, value)
-            if rest is None:
-                code.masked_store(value, at + last, mask, lanes)
+            if not isinstance(rest, Pointer):
+                code.masked_store(value, at + last, rest, lanes)
                 continue
             with code.either(across.equals(last + lanes)) as (full, partial):
                 with full:

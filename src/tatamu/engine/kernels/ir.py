@@ -7,246 +7,81 @@ A kernel reads like the loops it stands for::
         target.store(code.add(vector, vector), i)
 
 `Int` is a 64-bit index with Python's operators, `Pointer` an address with an element type, and every
-other value is a plain `llvmlite.ir.Value` handed from one `Code` method to the next.
+other value is a plain `llvm_text.Value` handed from one `Code` method to the next.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Union
-
-from llvmlite import ir
+from contextlib import AbstractContextManager, contextmanager
 
 from tatamu.engine.ending import Ending
+from tatamu.engine.kernels import llvm_text as ir
+from tatamu.engine.kernels.llvm_text.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, POINTER, VOID
+from tatamu.engine.kernels.values import (
+    LINE_BYTES,
+    Body,
+    Index,
+    IndexVariable,
+    Int,
+    Pointer,
+    Variable,
+    scalar_bytes,
+)
 
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-F16, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
+__all__ = [
+    "BF16",
+    "F16",
+    "F32",
+    "F64",
+    "I1",
+    "I8",
+    "I16",
+    "I32",
+    "I64",
+    "LINE_BYTES",
+    "POINTER",
+    "VOID",
+    "Code",
+    "Index",
+    "IndexVariable",
+    "Int",
+    "Module",
+    "Pointer",
+    "Variable",
+    "define",
+    "mangled",
+    "scalar_bytes",
+]
 
 
-class _BrainFloatType(ir.Type):  # type: ignore[misc]  # llvmlite is not typed.
-    """bf16, which llvmlite has no name for; only instructions that take it see it."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-
-BF16 = _BrainFloatType()
-POINTER = ir.PointerType()
-VOID = ir.VoidType()
-
-LINE_BYTES = 64
-"""Of what is prefetched at a time: a line of the cache."""
-
-Index = Union["Int", int]
-
-
-class Module(ir.Module):  # type: ignore[misc]  # llvmlite has no types.
+class Module(ir.Module):
     """Functions; where results have an ending, each is given the words of the call as an argument more."""
 
-    def __init__(self, ending: Ending | None = None) -> None:
-        super().__init__()
+    def __init__(self, triple: str, ending: Ending | None = None) -> None:
+        super().__init__(triple)
         self.ending = ending
 
 
-def scalar_bytes(type_: ir.Type) -> int:
-    """Bytes of one element in memory."""
-    if isinstance(type_, ir.IntType):
-        return max(1, int(type_.width) // 8)
-    return {ir.HalfType: 2, ir.FloatType: 4, ir.DoubleType: 8}.get(type(type_), 8)
-
-
-class Int:
-    """A 64-bit signed integer of the kernel, with Python's operators; comparisons give conditions."""
-
-    def __init__(self, code: Code, value: ir.Value) -> None:
-        self.code = code
-        self.value = value
-
-    def _with(self, operation: str, other: Index) -> Int:
-        return Int(self.code, getattr(self.code.builder, operation)(self.value, self.code.index(other).value))
-
-    def __add__(self, other: Index) -> Int:
-        return self._with("add", other)
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Index) -> Int:
-        return self._with("sub", other)
-
-    def __rsub__(self, other: Index) -> Int:
-        return self.code.index(other) - self
-
-    def __mul__(self, other: Index) -> Int:
-        return self._with("mul", other)
-
-    __rmul__ = __mul__
-
-    def __floordiv__(self, other: Index) -> Int:
-        """Quotient of two non-negative numbers."""
-        return self._with("udiv", other)
-
-    def __mod__(self, other: Index) -> Int:
-        """Remainder of two non-negative numbers."""
-        return self._with("urem", other)
-
-    def _compared(self, relation: str, other: Index) -> ir.Value:
-        return self.code.builder.icmp_signed(relation, self.value, self.code.index(other).value)
-
-    def __lt__(self, other: Index) -> ir.Value:
-        return self._compared("<", other)
-
-    def __le__(self, other: Index) -> ir.Value:
-        return self._compared("<=", other)
-
-    def __gt__(self, other: Index) -> ir.Value:
-        return self._compared(">", other)
-
-    def __ge__(self, other: Index) -> ir.Value:
-        return self._compared(">=", other)
-
-    def equals(self, other: Index) -> ir.Value:
-        """Whether both are the same number."""
-        return self._compared("==", other)
-
-    def minimum(self, other: Index) -> Int:
-        """The smaller of two."""
-        return self.code.select(self < other, self, other)
-
-    def maximum(self, other: Index) -> Int:
-        """The larger of two."""
-        return self.code.select(self > other, self, other)
-
-
-class Pointer:
-    """An address and the type of the elements that lie there; offsets count elements."""
-
-    def __init__(self, code: Code, raw: ir.Value, element: ir.Type) -> None:
-        self.code = code
-        self.raw = raw
-        self.element = element
-
-    def __add__(self, offset: Index) -> Pointer:
-        moved = self.code.builder.gep(self.raw, [self.code.index(offset).value], source_etype=self.element)
-        return Pointer(self.code, moved, self.element)
-
-    def moved_bytes(self, offset: Index) -> Pointer:
-        """This pointer, ``offset`` bytes further."""
-        moved = self.code.builder.gep(self.raw, [self.code.index(offset).value], source_etype=I8)
-        return Pointer(self.code, moved, self.element)
-
-    def of(self, element: ir.Type) -> Pointer:
-        """The same address seen as elements of another type."""
-        return Pointer(self.code, self.raw, element)
-
-    def load(self, offset: Index = 0, lanes: int | None = None) -> ir.Value:
-        """One element, or ``lanes`` of them as a vector (no alignment beyond the element's is assumed)."""
-        type_ = self.element if lanes is None else ir.VectorType(self.element, lanes)
-        value = self.code.builder.load((self + offset).raw, typ=type_)
-        value.align = scalar_bytes(self.element)
-        return value
-
-    def store(self, value: ir.Value, offset: Index = 0) -> None:
-        """Write a scalar or a vector."""
-        self.code.builder.store(value, (self + offset).raw).align = scalar_bytes(self.element)
-
-    def read_index(self, offset: Index = 0) -> Int:
-        """One element of a table of 64-bit integers."""
-        return Int(self.code, self.load(offset))
-
-
-class Variable:
-    """A value that changes: LLVM turns the stack slot behind it into registers."""
-
-    def __init__(self, code: Code, initial: ir.Value) -> None:
-        self.code = code
-        self.type = initial.type
-        with code.builder.goto_entry_block():
-            self.slot = code.builder.alloca(initial.type)
-        self.set(initial)
-
-    def get(self) -> ir.Value:
-        """The value now."""
-        return self.code.builder.load(self.slot, typ=self.type)
-
-    def set(self, value: ir.Value) -> None:
-        """Change the value."""
-        self.code.builder.store(value, self.slot)
-
-
-class IndexVariable(Variable):
-    """A `Variable` that holds an index."""
-
-    @property
-    def now(self) -> Int:
-        """The index now."""
-        return Int(self.code, self.get())
-
-    def become(self, value: Index) -> None:
-        """Change the index."""
-        self.set(self.code.index(value).value)
-
-
-class Code:
+class Code(Body):
     """The body of one function being written."""
 
-    def __init__(self, function: ir.Function) -> None:
-        self.function = function
-        self.module = function.module
-        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
-        # Allocas go to a block of their own, so that one inside a loop does not grow the stack.
-        body = function.append_basic_block("body")
-        self.builder.branch(body)
-        self.builder.position_at_end(body)
-        self._once: dict[str, Any] = {}
-
-    def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """A value that is computed when the function begins, however often it is asked for."""
-        if name not in self._once:
-            with self.builder.goto_entry_block():
-                self._once[name] = compute()
-        return self._once[name]
-
-    # -- constants, control flow ---------------------------------------------------------------
-
-    def index(self, value: Index) -> Int:
-        """A Python integer as a constant; an `Int` as it is."""
-        return value if isinstance(value, Int) else Int(self, ir.Constant(I64, int(value)))
-
-    def argument(self, position: int) -> Int:
-        """An integer argument of the function."""
-        return Int(self, self.function.args[position])
-
-    def pointer(self, position: int, element: ir.Type) -> Pointer:
-        """A pointer argument of the function."""
-        return Pointer(self, self.function.args[position], element)
-
-    def variable(self, initial: Index) -> IndexVariable:
-        """An index that changes."""
-        return IndexVariable(self, self.index(initial).value)
-
-    def stack(self, element: ir.Type, count: int) -> Pointer:
-        """Room for ``count`` elements that lives as long as the call."""
-        with self.builder.goto_entry_block():
-            room = self.builder.alloca(ir.ArrayType(element, count))
-            room.align = 64
-            room.type = POINTER  # llvmlite types what alloca returns by its pointee; ours are opaque
-            return Pointer(self, room, element)
+    # -- control flow ---------------------------------------------------------------------------
 
     @contextmanager
     def loop(self, start: Index, stop: Index, step: Index = 1) -> Iterator[Int]:
         """``for i in range(start, stop, step)``; ``step`` is positive."""
         start, stop, step = self.index(start), self.index(stop), self.index(step)
         before = self.builder.block
-        body = self.function.append_basic_block("loop")
-        after = self.function.append_basic_block("done")
+        body = self.function.append_block("loop")
+        after = self.function.append_block("done")
         self.builder.cbranch(start < stop, body, after)
         self.builder.position_at_end(body)
         counter = self.builder.phi(I64)
         counter.add_incoming(start.value, before)
         yield Int(self, counter)
-        following = self.builder.add(counter, step.value, flags=("nsw",))
+        following = self.builder.add(counter, step.value, nsw=True)
         counter.add_incoming(following, self.builder.block)
         self.builder.cbranch(Int(self, following) < stop, body, after)
         self.builder.position_at_end(after)
@@ -254,7 +89,7 @@ class Code:
     @contextmanager
     def repeat_while(self, condition: Callable[[], ir.Value]) -> Iterator[None]:
         """``while condition():``."""
-        test, body, after = (self.function.append_basic_block(name) for name in ("test", "turn", "over"))
+        test, body, after = (self.function.append_block(name) for name in ("test", "turn", "over"))
         self.builder.branch(test)
         self.builder.position_at_end(test)
         self.builder.cbranch(condition(), body, after)
@@ -270,14 +105,12 @@ class Code:
             yield
 
     @contextmanager
-    def either(self, condition: ir.Value) -> Iterator[tuple[Any, Any]]:
+    def either(
+        self, condition: ir.Value
+    ) -> Iterator[tuple[AbstractContextManager[None], AbstractContextManager[None]]]:
         """``if condition: ... else: ...`` as two context managers."""
         with self.builder.if_else(condition) as branches:
             yield branches
-
-    def select(self, condition: ir.Value, first: Index, second: Index) -> Int:
-        """``first if condition else second``."""
-        return Int(self, self.builder.select(condition, self.index(first).value, self.index(second).value))
 
     def is_null(self, pointer: Pointer) -> ir.Value:
         """Whether a pointer is 0."""
@@ -339,17 +172,12 @@ class Code:
 
     def intrinsic(self, name: str, result: ir.Type, arguments: Sequence[ir.Type]) -> ir.Function:
         """An intrinsic function of LLVM's, declared where it is not yet."""
-        existing = self.module.globals.get(name)
-        return (
-            existing
-            if existing is not None
-            else ir.Function(self.module, ir.FunctionType(result, arguments), name)
-        )
+        existing = self.module.functions.get(name)
+        return existing if existing is not None else ir.Function(self.module, name, arguments, result)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """``a * b + c``: fused, with one rounding, for floats; wrapping for integers."""
-        scalar = a.type.element if isinstance(a.type, ir.VectorType) else a.type
-        if isinstance(scalar, ir.IntType):
+        if isinstance(a.type.element, ir.IntType):
             return self.builder.add(self.builder.mul(a, b), c)
         return self.builder.call(
             self.intrinsic(f"llvm.fma.{mangled(a.type)}", a.type, [a.type] * 3), [a, b, c]
@@ -363,8 +191,7 @@ class Code:
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
         """The sum of two values of one type."""
-        scalar = a.type.element if isinstance(a.type, ir.VectorType) else a.type
-        return self.builder.add(a, b) if isinstance(scalar, ir.IntType) else self.builder.fadd(a, b)
+        return self.builder.add(a, b) if isinstance(a.type.element, ir.IntType) else self.builder.fadd(a, b)
 
     def sum_of_lanes(self, vector: ir.Value) -> ir.Value:
         """The sum of all lanes, pairwise; their number is a power of two."""
@@ -417,11 +244,10 @@ def _numbered(lanes: tuple[int, ...]) -> ir.Constant:
 
 def mangled(type_: ir.Type) -> str:
     """A type as LLVM spells it in the names of intrinsics."""
-    if isinstance(type_, ir.VectorType):
-        return f"v{type_.count}{mangled(type_.element)}"
-    if isinstance(type_, ir.IntType):
-        return f"i{type_.width}"
-    return {ir.HalfType: "f16", ir.FloatType: "f32", ir.DoubleType: "f64"}[type(type_)]
+    lanes, scalar = f"v{type_.count}" if isinstance(type_, ir.VectorType) else "", type_.element
+    if isinstance(scalar, (ir.IntType, ir.FloatType)):
+        return f"{lanes}{'i' if isinstance(scalar, ir.IntType) else 'f'}{scalar.width}"
+    raise TypeError(f"no name for {type_}")
 
 
 def define(
@@ -438,8 +264,5 @@ def define(
     """
     if not outermost and getattr(module, "ending", None) is not None:
         arguments = [*arguments, POINTER]
-    function = ir.Function(module, ir.FunctionType(VOID, arguments), name)
-    function.linkage = "internal"
-    function.attributes.add("alwaysinline" if inline else "noinline")
-    function.attributes.add("nounwind")
-    return Code(function)
+    attributes = f"{'alwaysinline' if inline else 'noinline'} nounwind"
+    return Code(ir.Function(module, name, arguments, internal=True, attributes=attributes))

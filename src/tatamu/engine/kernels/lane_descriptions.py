@@ -10,7 +10,7 @@ from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
 
 if TYPE_CHECKING:
-    from llvmlite import ir
+    from tatamu.engine.kernels import llvm_text as ir
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ahead import Ahead
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Index, Int, Pointer, Variable, define

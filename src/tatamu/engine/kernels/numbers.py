@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import BF16, F16, F32, F64, I8, I16, I32, I64, Code, Index, Pointer
 from tatamu.engine.spec import ElementType
 from tatamu.engine.target import Target
@@ -61,7 +60,7 @@ class Numbers:
             odd = build.and_(build.lshr(bits, sixteen), one)
             rounded = build.add(build.add(bits, odd), self._constant(code, value, 0x7FFF))
             quiet = build.or_(bits, self._constant(code, value, 0x400000))
-            unordered = build.fcmp_unordered("uno", value, value)
+            unordered = build.unordered(value, value)
             return build.trunc(build.lshr(build.select(unordered, quiet, rounded), sixteen), stored)
         if self.element.kind == "float":
             return build.bitcast(build.fptrunc(value, self._like(value, F16)), stored)

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I16, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import ColumnTap, Word
 from tatamu.engine.kernels.numbers import PairNumbers

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I8, I32, Code, Pointer, scalar_bytes
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.target import Target

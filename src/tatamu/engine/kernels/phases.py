@@ -7,8 +7,7 @@ lie side by side in the target.
 
 from __future__ import annotations
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers

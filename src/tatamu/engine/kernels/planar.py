@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import (
     PLANAR_CHUNK,
     PLANAR_OVERRUN,
@@ -278,9 +277,8 @@ def _define_multiply(
     return code.function
 
 
-def store_progression(target: Pointer, begin: Int, step: Int, count: Int) -> None:
+def store_progression(code: Code, target: Pointer, begin: Int, step: Int, count: Int) -> None:
     """Write ``count`` numbers a step apart, and up to `PLANAR_OVERRUN` less one beyond them."""
-    code = target.code
     first = ir.Constant(ir.VectorType(I64, PLANAR_OVERRUN), list(range(PLANAR_OVERRUN)))
     steps = code.builder.mul(code.splat(step.value, PLANAR_OVERRUN), first)
     with code.loop(0, count, PLANAR_OVERRUN) as x:
@@ -302,7 +300,7 @@ def define_list_places(module: ir.Module, numbers: Numbers) -> ir.Function:
     n, c, h, w = (job[word] * item for word in (Word.PLACE_N, Word.PLACE_C, Word.PLACE_H, Word.PLACE_W))
     with code.loop(0, images) as image, code.loop(0, rows) as row:
         begin = image * n + row * job[Word.STRIDE_H] * h
-        store_progression(places + (image * rows + row) * grid_w, begin, job[Word.STRIDE_W] * w, grid_w)
+        store_progression(code, places + (image * rows + row) * grid_w, begin, job[Word.STRIDE_W] * w, grid_w)
     pixels = images * rows * grid_w
     last = places.load(pixels - 1)
     with code.loop(pixels, pixels + job[Word.SPARE_ROWS]) as x:

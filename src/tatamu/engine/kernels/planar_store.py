@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.channel_results import biases_in_lanes
 from tatamu.engine.kernels.ending import finished, has_ending
 from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Int, Pointer, Variable, define

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define
 from tatamu.engine.kernels.job import ColumnTap, RowMode, Word
 from tatamu.engine.kernels.numbers import Numbers

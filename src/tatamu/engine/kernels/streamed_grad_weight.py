@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ahead import AheadList
 from tatamu.engine.kernels.block import Block
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
-from tatamu.engine.kernels.ir import I1, I64, POINTER, VOID, Code, Int, Pointer, define, scalar_bytes
+from tatamu.engine.kernels import llvm_text as ir
+from tatamu.engine.kernels.ir import I1, I64, POINTER, Code, Int, Pointer, define, scalar_bytes
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
@@ -187,8 +186,8 @@ def define_gather(module: ir.Module, numbers: Numbers, interleaved: bool) -> ir.
 
 def _copy(code: Code, target: Pointer, source: Pointer, count: Int) -> None:
     name = "llvm.memcpy.p0.p0.i64"
-    found = code.module.globals.get(name)
+    found = code.module.functions.get(name)
     if found is None:
-        found = ir.Function(code.module, ir.FunctionType(VOID, [POINTER, POINTER, I64, I1]), name)
+        found = ir.Function(code.module, name, [POINTER, POINTER, I64, I1])
     size = count * scalar_bytes(target.element)
     code.builder.call(found, [target.raw, source.raw, size.value, I1(0)])

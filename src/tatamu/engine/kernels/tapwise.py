@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
 from tatamu.engine.kernels.job import StreamTap, Word

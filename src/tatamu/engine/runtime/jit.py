@@ -18,7 +18,7 @@ from tatamu.engine.runtime import cache, threads
 from tatamu.engine.target import Target
 
 if TYPE_CHECKING:
-    from llvmlite import ir
+    from tatamu.engine.kernels import llvm_text as ir
 
 # One thread compiles at a time, and none while the process forks: a child would wait for ever for its locks.
 _lock = threading.RLock()
@@ -94,32 +94,17 @@ def _uncollected() -> Iterator[None]:
 
 
 def _texts(module: ir.Module, name: str) -> Iterator[str]:
-    """The module as IR in at most two parts, of functions that LLVM has about as much work with.
+    """The module in at most two parts, of functions that LLVM has about as much work with.
 
-    What a part calls of the other it finds by name, so functions get names that no other kernel uses.
+    What a part calls of the other it finds by name, so functions bear the kernel's.
     """
-    defined = [it for it in module.functions if it.blocks]
-    for it in defined:
-        if it.linkage == "internal":
-            it.linkage, it.name = "external", f"{name}.{it.name}"
-    size = {it.name: sum(len(block.instructions) for block in it.blocks) for it in defined}
     parts: tuple[list[ir.Function], ...] = ([], [])
-    for it in sorted(defined, key=lambda it: -size[it.name]):
-        min(parts, key=lambda part: sum(size[one.name] for one in part)).append(it)
+    defined = [function for function in module.functions.values() if function.blocks]
+    for function in sorted(defined, key=lambda it: -it.size):
+        min(parts, key=lambda part: sum(it.size for it in part)).append(function)
     for part in parts:
         if part:
-            yield _text(module, part)
-
-
-def _text(module: ir.Module, part: list[ir.Function]) -> str:
-    """A module of these functions; the others are declared."""
-    lines = [f'target triple = "{module.triple}"']
-    for function in module.functions:
-        blocks = function.blocks
-        function.blocks = blocks if function in part else []
-        lines.append(str(function))
-        function.blocks = blocks
-    return "\n".join(lines)
+            yield module.text(part, name)
 
 
 def _emit(text: str, target: Target, thread: int) -> bytes:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.channel_results import define_store_channels
 from tatamu.engine.kernels.channel_slab import define_pack_channels
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for

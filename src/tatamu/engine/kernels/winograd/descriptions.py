@@ -11,9 +11,8 @@ from tatamu.engine.target import Target
 from tatamu.engine.winograd_forms import Form
 
 if TYPE_CHECKING:
-    from llvmlite import ir
-
     from tatamu.engine.cook_toom import Filtering
+    from tatamu.engine.kernels import llvm_text as ir
 
 WEIGHT_CHANNELS = 16
 """Channels whose weights one task transforms."""

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.block import Block
 from tatamu.engine.kernels.channel_slab import define_pack_channels
 from tatamu.engine.kernels.entry import Arguments, define_entry, module_for
@@ -94,7 +93,7 @@ def _define_finish(module: ir.Module, numbers: Numbers, filters: Filters) -> ir.
             for j, value in enumerate(line):
                 result.store(value, (i * across.outputs + j) * lanes)
                 check.set(code.multiply_add(value, zero, check.get()))  # NaN where a value is not finite.
-    unordered = code.builder.fcmp_unordered("uno", check.get(), check.get())
+    unordered = code.builder.unordered(check.get(), check.get())
     flag.store(code.builder.zext(code.builder.bitcast(unordered, ir.IntType(lanes)), I64))
     code.done()
     return code.function

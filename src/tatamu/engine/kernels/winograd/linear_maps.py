@@ -6,9 +6,8 @@ import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from llvmlite import ir
-
 from tatamu.engine.cook_toom import Matrix
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import Code
 
 

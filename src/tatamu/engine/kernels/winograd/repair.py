@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from llvmlite import ir
-
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, define
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.kernels.numbers import Numbers

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-
 from tatamu.engine.cook_toom import Filtering, Matrix
+from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I64, POINTER, Index, Int, define
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
@@ -84,7 +83,7 @@ def define_transform_result(
             for j, value in enumerate(line):
                 result.store(value, pitch * i + step * (j * lanes))
                 check = code.multiply_add(value, zero, check)  # Zero times what is not finite is NaN.
-        unordered = code.builder.fcmp_unordered("uno", check, check)
+        unordered = code.builder.unordered(check, check)
         bits = code.builder.bitcast(unordered, ir.IntType(lanes))
         flags.store(code.builder.zext(bits, I64), t)
     code.done()
