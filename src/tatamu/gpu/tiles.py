@@ -43,11 +43,20 @@ def _within(size: int, least: int, most: int) -> int:
 
 
 def product(
-    pixels: int, channels: int, depth: int, numbers: Numbers, processor: Processor, *, rest: int, joint: bool
+    pixels: int,
+    channels: int,
+    depth: int,
+    numbers: Numbers,
+    processor: Processor,
+    *,
+    rest: int,
+    joint: bool,
+    folded: bool,
 ) -> Tile:
     """For `products.multiply`, with so many pixels, result channels and channels summed over.
 
-    `rest` is how often there are as many: groups times phases. `joint`: `depth` counts taps too.
+    `rest` is how often there are as many: groups times phases. `joint`: `depth` counts taps too. `folded`:
+    pixels have images in the padding, whose addresses take registers from loads that are on their way.
     """
     if not numbers.has_tensor_cores:
         return Tile(_within(pixels, _LEAST, 64), _within(channels, _LEAST, 64), 16, 4, 3)
@@ -55,7 +64,10 @@ def product(
     # A step of several taps has an address for each of its elements, in registers.
     # So has one of channels that do not fill whole vectors of memory.
     block_depth = _within(depth, _LEAST, 32 if joint or depth % _VECTOR or not half else 64)
-    block_channels, block_pixels = _within(channels, _LEAST, 128), _within(pixels, _LEAST, 128)
+    block_channels = _within(channels, _LEAST, 128)
+    # For little work at a time ptxas allots few registers: too few for the addresses of as many pixels.
+    is_little = block_channels == block_depth == _LEAST
+    block_pixels = _within(pixels, _LEAST, 64 if is_little else 128)
 
     def is_idle() -> bool:
         each = -(-pixels // block_pixels) * -(-channels // block_channels)
@@ -67,7 +79,8 @@ def product(
         block_channels //= 2
     large = block_pixels * block_channels >= 128 * 128
     many_warps = large or (joint and block_pixels * block_channels >= 128 * 64)
-    return Tile(block_pixels, block_channels, block_depth, 8 if many_warps else 4, 3 if large else 4)
+    stages = 2 if folded else 3 if large else 4
+    return Tile(block_pixels, block_channels, block_depth, 8 if many_warps else 4, stages)
 
 
 def weight_product(

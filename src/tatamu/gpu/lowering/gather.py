@@ -164,7 +164,8 @@ def _products(
     width = bundle * shape.width
     depth = shape.taps * shape.depth if joint else bundle * shape.depth
     tile = tile or tiles.product(
-        shape.pixels, width, depth, numbers, processor, rest=bundles * shape.rest, joint=joint
+        shape.pixels, width, depth, numbers, processor, rest=bundles * shape.rest, joint=joint,
+        folded=lowered.constants["folded"],
     )  # fmt: skip
     programs = ceil_div(shape.pixels, tile.pixels) * ceil_div(width, tile.channels) * bundles * shape.rest
     backward = lowered.constants["backward"]
