@@ -64,6 +64,12 @@ def test_channels_side_by_side_are_read_where_they_lie() -> None:
         assert isinstance(kernel, InterleavedKernel) is expected
 
 
+def test_channels_that_all_lie_in_one_place_are_no_pairs() -> None:
+    x = torch.randn(2, 1, 5, 6, dtype=torch.bfloat16).expand(2, 6, 5, 6)
+    w = torch.randn(20, 6, 1, 1, dtype=torch.bfloat16)
+    assert torch.equal(conv2d(x, w), conv2d(x.contiguous(), w))
+
+
 @needs_dots
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("name", ["stem", "pointwise, odd channels", "odd groups"])

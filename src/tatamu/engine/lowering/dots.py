@@ -22,10 +22,13 @@ def suits(
     mode: RowMode,
     interleaved: bool,
 ) -> bool:
-    """Whether slabs of pairs are worth writing and hold the source exactly: padding is zeros, never a sum."""
+    """Whether slabs of pairs are worth writing and hold the source exactly: padding is zeros, never a sum.
+
+    Channels that all lie in one place are no pairs: for the kernel, the step to a channel alone is 0.
+    """
     plain = mode is RowMode.ZEROS and not any(columns.listed for _, columns in jobs)
     few = 1 < side.channels <= _FEW_CHANNELS if interleaved else side.channels > 1
-    return target.multiplies_pairs(element) and plain and few
+    return target.multiplies_pairs(element) and plain and few and side.source[1] != 0
 
 
 def lie_in_pairs(geometry: Geometry, side: Side) -> bool:

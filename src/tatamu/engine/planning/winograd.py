@@ -67,6 +67,14 @@ class WinogradWork:
     """Of the gradient of a stride: see `AxisForm`."""
 
     @property
+    def is_mostly_padding(self) -> bool:
+        """Whether more taps lie in the padding than in the source."""
+        pairs = math.prod(self.grid) * math.prod(self.taps)
+        if self.shift is not None:  # Of the gradient of a stride: a pixel has the taps of one phase.
+            pairs //= math.prod(self.stride)
+        return 2 * self.inside < pairs
+
+    @property
     def phases(self) -> int:
         """Phases of the rows: those of the columns are done together, tile by tile."""
         return min(self.dilation[0], self.grid[0])
@@ -198,7 +206,7 @@ def _why_not_image(work: WinogradWork, form: Form) -> str | None:
     ]
     if all(small):
         return f"{extents[0]} x {extents[1]} results do not fill a tile"
-    padded = any(small) or any(step > 1 for step in work.dilation)
+    padded = any(small) or any(step > 1 for step in work.dilation) or work.is_mostly_padding
     if padded and work.inside < _LEAST_GAIN * work.products(form):
         return f"{work.products(form)} products against {work.inside} directly: many taps lie in the padding"
     return None

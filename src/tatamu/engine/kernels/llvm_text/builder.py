@@ -139,7 +139,8 @@ class Builder:
 
     def not_(self, a: Value) -> Value:
         """The other bits."""
-        return self.xor(a, Constant(a.type, -1 if a.type.count == 1 else [-1] * a.type.count))
+        ones = [-1] * a.type.count if isinstance(a.type, VectorType) else -1
+        return self.xor(a, Constant(a.type, ones))
 
     def shl(self, a: Value, bits: Value) -> Value:
         """Bits moved towards the high end."""
@@ -170,7 +171,7 @@ class Builder:
         return self._result(a.type, f"fneg {a.type.text} {a.text}")
 
     def _compared(self, name: str, a: Value, b: Value) -> Value:
-        type_ = I1 if a.type.count == 1 else VectorType(I1, a.type.count)
+        type_ = VectorType(I1, a.type.count) if isinstance(a.type, VectorType) else I1
         return self._result(type_, f"{name} {a.type.text} {a.text}, {b.text}")
 
     def icmp_signed(self, relation: str, a: Value, b: Value) -> Value:
