@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import children
+
 PACKAGE = "tatamu"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
@@ -153,3 +155,8 @@ def test_a_right_import_is_let_through(tmp_path: Path, file: str, text: str) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     assert violations(tmp_path) == []
+
+
+def test_what_writes_kernels_is_imported_when_one_is_compiled() -> None:
+    program = "import sys, tatamu; print('tatamu.engine.kernels.ir' in sys.modules)"
+    assert children.finish(children.start(program)) == "False\n"

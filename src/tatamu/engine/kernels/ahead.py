@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tatamu.engine.kernels.ir import I64, Code, IndexVariable, Int, Pointer
+from tatamu.engine.kernels.job import AHEAD_ENTRY_WORDS as ENTRY_WORDS
+from tatamu.engine.kernels.job import AHEAD_HEAD_WORDS as HEAD_WORDS
+from tatamu.engine.kernels.job import LINE_BYTES
 
-LINE_BYTES = 64
-ENTRY_WORDS = 3
-HEAD_WORDS = 1
 _NEVER = 1 << 62
 _LINES_A_STEP = 2
 """Of a register tile; four tiles of a pixel that is 96 and 16 channels wide must fetch seven lines."""

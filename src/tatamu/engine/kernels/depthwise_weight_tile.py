@@ -8,12 +8,11 @@ from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ahead import Ahead
 from tatamu.engine.kernels.descriptions import DepthwiseWeightKernel
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, Variable, define
-from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.job import ADDRESS_BYTES, Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.permutation import load_pattern, permute
 
-ADDRESS_BYTES = 8
 _STRIDED_LINES = 3
 """Fetched ahead besides, where a pixel of grad output comes with several of the input."""
 

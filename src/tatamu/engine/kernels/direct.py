@@ -11,8 +11,8 @@ from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import STRETCH, DirectKernel
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.epilogue import define_epilogue
-from tatamu.engine.kernels.ir import I1, I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import TABLE_HEADER, Word
+from tatamu.engine.kernels.ir import I1, I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.job import LINE_BYTES, TABLE_HEADER, Word
 from tatamu.engine.kernels.microkernel import define_table_microkernel
 from tatamu.engine.kernels.numbers import Numbers, PairNumbers
 from tatamu.engine.kernels.packed_rows import pack_task, packed_rows

@@ -14,8 +14,8 @@ from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.descriptions import REST, REST_ROWS, InterleavedKernel
 from tatamu.engine.kernels.ending import finished
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import ColumnTap, Word
+from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.job import LINE_BYTES, ColumnTap, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers, PairNumbers
 from tatamu.engine.kernels.packed_rows import Fill, pack_task, packed_rows

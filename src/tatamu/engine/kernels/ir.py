@@ -20,7 +20,6 @@ from tatamu.engine.ending import Ending
 from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.llvm_text.types import BF16, F16, F32, F64, I1, I8, I16, I32, I64, POINTER, VOID
 from tatamu.engine.kernels.values import (
-    LINE_BYTES,
     Body,
     Index,
     IndexVariable,
@@ -40,7 +39,6 @@ __all__ = [
     "I16",
     "I32",
     "I64",
-    "LINE_BYTES",
     "POINTER",
     "VOID",
     "Code",

@@ -371,5 +371,11 @@ class TapPhase(IntEnum):
 TABLE_HEADER = 8
 """Words before a thread's table of products: the job and the channels it was written for."""
 
+LINE_BYTES = 64
+"""Of a line of the caches."""
+ADDRESS_BYTES = 8
+AHEAD_HEAD_WORDS, AHEAD_ENTRY_WORDS = 1, 3
+"""Of a thread's list of what is fetched ahead: see `kernels.ahead`."""
+
 GOMP_PARALLEL = "GOMP_parallel"
 """The one function that generated code calls outside itself, besides memcpy and memset."""

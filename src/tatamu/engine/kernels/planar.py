@@ -22,8 +22,8 @@ from tatamu.engine.kernels.descriptions import (
     PlanarKernel,
 )
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
-from tatamu.engine.kernels.ir import I8, I64, LINE_BYTES, POINTER, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import Header, WeightLines, Word
+from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
+from tatamu.engine.kernels.job import LINE_BYTES, Header, WeightLines, Word
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job

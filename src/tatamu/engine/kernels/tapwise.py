@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.entry import Arguments, Task, define_entry, module_for
 from tatamu.engine.kernels.ir import I8, I64, POINTER, Code, Int, Pointer, define
-from tatamu.engine.kernels.job import StreamTap, Word
+from tatamu.engine.kernels.job import LINE_BYTES, StreamTap, Word
 from tatamu.engine.kernels.lane_descriptions import TAPWISE_ENTRY, TapwiseKernel
 from tatamu.engine.kernels.microkernel import Sums
 from tatamu.engine.kernels.numbers import Numbers
@@ -24,8 +24,6 @@ from tatamu.engine.kernels.pixel_rows import define_pack_pixels
 from tatamu.engine.kernels.planar import Pack, weight_packing
 from tatamu.engine.kernels.planar_store import define_store_channels
 from tatamu.engine.target import Target
-
-_LINE_BYTES = 64
 
 
 def build(kernel: TapwiseKernel, target: Target) -> ir.Module:
@@ -114,7 +112,7 @@ def _define_multiply(kernel: TapwiseKernel, module: ir.Module, numbers: Numbers,
             lines = [slab.moved_bytes(pair.read_index()) for pair in pairs]
             if kernel.source_interleaved:
                 # The few channels of a pixel lie far from those of the next: nothing else foresees them.
-                with code.loop(0, code.select(tap.equals(middle), bytes_ahead, 0), _LINE_BYTES) as line:
+                with code.loop(0, code.select(tap.equals(middle), bytes_ahead, 0), LINE_BYTES) as line:
                     for pair in pairs:
                         code.prefetch(ahead.moved_bytes(pair.read_index(2) + line))
             sums.clear()

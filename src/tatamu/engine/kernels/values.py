@@ -8,9 +8,6 @@ from typing import Any, Union
 from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.llvm_text.types import I8, I64
 
-LINE_BYTES = 64
-"""Of what is prefetched at a time: a line of the cache."""
-
 Index = Union["Int", int]
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from tatamu.engine.kernels import ahead
-from tatamu.engine.kernels.depthwise_weight_tile import ADDRESS_BYTES
 from tatamu.engine.kernels.descriptions import DepthwiseWeightKernel
-from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.job import ADDRESS_BYTES, AHEAD_ENTRY_WORDS, AHEAD_HEAD_WORDS, Word
 from tatamu.engine.lowering.common import Lowered, Operand, grain, operand_words
 from tatamu.engine.lowering.depthwise import grad_input_lanes
 from tatamu.engine.lowering.lane_weights import WeightAxes, patterns
@@ -56,7 +54,7 @@ def lower_grad_weight(
     if in_place:  # Addresses, and a pixel of zeros.
         panel_at = slab_at + aligned(plan.slab_registers * ADDRESS_BYTES)
         ahead_at = panel_at + aligned(plan.registers * register)
-        scratch = ahead_at + aligned(8 * (ahead.HEAD_WORDS + 3 * ahead.ENTRY_WORDS))
+        scratch = ahead_at + aligned(8 * (AHEAD_HEAD_WORDS + 3 * AHEAD_ENTRY_WORDS))
     else:
         panel_at = slab_at + aligned((plan.slab_registers + 1) * plan.registers * register)
         scratch = panel_at + aligned((plan.block_h * plan.block_w + 1) * plan.registers * register)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tatamu.engine import taps
-from tatamu.engine.kernels import ahead
 from tatamu.engine.kernels.descriptions import StreamedGradWeightKernel
-from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.job import AHEAD_ENTRY_WORDS, AHEAD_HEAD_WORDS, LINE_BYTES, Word
 from tatamu.engine.lowering.common import Lowered, Operand, flattened, grain, operand_words
 from tatamu.engine.planning.common import tiles
 from tatamu.engine.planning.streamed_grad_weight import (
@@ -321,14 +320,14 @@ def _rooms(
     # The last block of a panel may be overrun by a register of pixels.
     panel_pitch = (pixels + lanes) * width
     stream_pitch = pixels * rows if plan.packs_streams else 0
-    columns_ahead = lines * sum(bytes_ // ahead.LINE_BYTES + 2 for bytes_ in line_bytes)
+    columns_ahead = lines * sum(bytes_ // LINE_BYTES + 2 for bytes_ in line_bytes)
     sizes = {
         Word.ROWS_AT: 16 * lines,
         Word.FLAGS_AT: 8 * (stream_block + rows),
         Word.ADDRESSES_AT: stream_block // rows * stream_pitch * item,
         Word.PANEL_AT: 0 if plan.in_place else panels * panel_pitch * item,
         Word.SLAB_AT: plan.images * streams[Word.STREAM_N] * item if gathered else 0,
-        Word.AHEAD_AT: 8 * (ahead.HEAD_WORDS + ahead.ENTRY_WORDS * (columns_ahead + 1)),
+        Word.AHEAD_AT: 8 * (AHEAD_HEAD_WORDS + AHEAD_ENTRY_WORDS * (columns_ahead + 1)),
         Word.TILES_AT: work.taps * panels * width * stream_block * item,
     }
     words = {Word.PANEL_PITCH: panel_pitch, Word.STREAM_PITCH: stream_pitch}

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from tatamu.engine.kernels import llvm_text as ir
 from tatamu.engine.kernels.ir import I64, POINTER, Code, Index, Int, Pointer, define, scalar_bytes
-from tatamu.engine.kernels.job import Word
+from tatamu.engine.kernels.job import LINE_BYTES, Word
 from tatamu.engine.kernels.numbers import Numbers
 from tatamu.engine.kernels.packing import Job
 from tatamu.engine.kernels.permutation import transpose
 from tatamu.engine.kernels.winograd.linear_maps import apply_2d
 from tatamu.engine.winograd_forms import Form
 
-_LINE_BYTES = 64
 """Of a cache."""
 
 
@@ -91,7 +90,7 @@ def define_bring_weights(
     count = code.select(by_row, width, channels)
     inner = code.select(by_row, channels, width)
     step = job[Word.WEIGHT_M].minimum(job[Word.WEIGHT_C])
-    line = _LINE_BYTES // scalar_bytes(numbers.stored)
+    line = LINE_BYTES // scalar_bytes(numbers.stored)
     with (
         code.loop(part * count // parts, (part + 1) * count // parts) as strand,
         # Either all taps lie together, or channels lie side by side, once for each tap.
