@@ -37,7 +37,7 @@ class AxisForm:
     @property
     def filtering(self) -> Filtering:
         """The matrices. Exact numbers are imported when something is compiled."""
-        from tatamu.engine import cook_toom  # noqa: PLC0415
+        from tatamu.engine import cook_toom  # noqa: PLC0415  # See above.
 
         if self.shift is not None:
             return cook_toom.expanding(self.patches, self.taps, self.stride, self.shift)

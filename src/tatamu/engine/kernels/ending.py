@@ -69,7 +69,7 @@ def _clamp(code: Code, value: ir.Value) -> ir.Value:
         return read if lanes is None else code.splat(read, lanes)
 
     low, high = (
-        code.once(f"{word.name}{_lanes(value)}", lambda word=word: bound(word))  # type: ignore[misc]
+        code.once(f"{word.name}{_lanes(value)}", lambda word=word: bound(word))  # type: ignore[misc]  # No type of a default.
         for word in (Header.LOW, Header.HIGH)
     )
     return _between(code, low, high, value)

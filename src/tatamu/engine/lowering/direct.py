@@ -50,19 +50,7 @@ def lower_forward(
     """
     geometry = flattened(geometry, source, result)
     mode = geometry.padding_mode
-    m = geometry.out_channels // geometry.groups
-    side = Side(
-        source.strides,
-        result.strides,
-        geometry.in_channels // geometry.groups,
-        m,
-        weight.strides[0] * m,
-        weight.strides[0],
-        weight.strides[1],
-        source.conjugated,
-        weight.conjugated,
-        bias_stride,
-    )
+    side = Side.of_forward(geometry, source, weight, bias_stride, result)
     columns = taps.forward(geometry.columns, mode)
     rows = taps.forward(geometry.rows, "zeros")
     if mode == "zeros":
@@ -101,20 +89,7 @@ def lower_grad_input(
     """The gradient of the input: a convolution of grad output for each stride phase. ``gathers`` as above."""
     geometry = flattened(geometry, grad_output, result)
     mode = geometry.padding_mode
-    m = geometry.in_channels // geometry.groups
-    channels = geometry.out_channels // geometry.groups
-    side = Side(
-        grad_output.strides,
-        result.strides,
-        channels,
-        m,
-        weight.strides[0] * channels,
-        weight.strides[1],
-        weight.strides[0],
-        grad_output.conjugated,
-        not weight.conjugated,
-        None,
-    )
+    side = Side.of_grad_input(geometry, grad_output, weight, result)
     jobs = [
         job
         for rows in taps.grad_input(geometry.rows, mode)

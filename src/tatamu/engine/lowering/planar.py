@@ -49,18 +49,7 @@ def lower_forward(
     m = geometry.out_channels // geometry.groups
     if not _applies(geometry, element, target, m, geometry.in_channels // geometry.groups, layouts):
         return None
-    side = Side(
-        source.strides,
-        result.strides,
-        geometry.in_channels // geometry.groups,
-        m,
-        weight.strides[0] * m,
-        weight.strides[0],
-        weight.strides[1],
-        source.conjugated,
-        weight.conjugated,
-        bias_stride,
-    )
+    side = Side.of_forward(geometry, source, weight, bias_stride, result)
     job = taps.forward(geometry.rows, "zeros"), taps.forward(geometry.columns, "zeros")
     jobs = _without_idle_taps(*job, element, target) if geometry.padding_mode == "zeros" else [job]
     return lower_jobs(geometry, element, target, side, jobs, geometry.padding_mode, weight)
@@ -76,23 +65,11 @@ def lower_grad_input(
 ) -> Lowered | None:
     """The gradient of the input, a job for each stride phase; None where another technique is better."""
     layouts = grad_output.layout(geometry.output_size), result.layout(geometry.input_size)
-    m = geometry.in_channels // geometry.groups
-    channels = geometry.out_channels // geometry.groups
+    m, channels = geometry.in_channels // geometry.groups, geometry.out_channels // geometry.groups
     fits = _applies(geometry, element, target, m, channels, layouts)
     if not fits or geometry.padding_mode != "zeros":
         return None
-    side = Side(
-        grad_output.strides,
-        result.strides,
-        channels,
-        m,
-        weight.strides[0] * channels,
-        weight.strides[1],
-        weight.strides[0],
-        grad_output.conjugated,
-        weight.conjugated,
-        None,
-    )
+    side = Side.of_grad_input(geometry, grad_output, weight, result)
     jobs = [
         job
         for rows in taps.grad_input(geometry.rows, "zeros")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tatamu.engine.kernels.job import WeightLines
-from tatamu.engine.lowering.common import Strides
+from tatamu.engine.lowering.common import Operand, Strides
+from tatamu.geometry import Geometry
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,44 @@ class Side:
     source_conjugated: bool
     weight_conjugated: bool
     bias_stride: int | None
+
+    @staticmethod
+    def of_forward(
+        geometry: Geometry, source: Operand, weight: Operand, bias_stride: int | None, result: Operand
+    ) -> Side:
+        """The forward pass: rows are result channels."""
+        m = geometry.out_channels // geometry.groups
+        o, c, _, _ = weight.strides
+        return Side(
+            source.strides,
+            result.strides,
+            geometry.in_channels // geometry.groups,
+            m,
+            o * m,
+            o,
+            c,
+            source.conjugated,
+            weight.conjugated,
+            bias_stride,
+        )
+
+    @staticmethod
+    def of_grad_input(geometry: Geometry, grad_output: Operand, weight: Operand, result: Operand) -> Side:
+        """The gradient of the input: rows are input channels, the weight counts conjugated."""
+        channels = geometry.out_channels // geometry.groups
+        o, c, _, _ = weight.strides
+        return Side(
+            grad_output.strides,
+            result.strides,
+            channels,
+            geometry.in_channels // geometry.groups,
+            o * channels,
+            c,
+            o,
+            grad_output.conjugated,
+            not weight.conjugated,
+            None,
+        )
 
 
 def weight_lines(places: Sequence[int], weight_c: int) -> WeightLines:

@@ -35,19 +35,7 @@ def lower_forward(
     result: Operand,
 ) -> Lowered | None:
     """The forward pass, or None where another technique is better."""
-    m = geometry.out_channels // geometry.groups
-    side = Side(
-        source.strides,
-        result.strides,
-        geometry.in_channels // geometry.groups,
-        m,
-        weight.strides[0] * m,
-        weight.strides[0],
-        weight.strides[1],
-        source.conjugated,
-        weight.conjugated,
-        bias_stride,
-    )
+    side = Side.of_forward(geometry, source, weight, bias_stride, result)
     axes = taps.forward(geometry.rows, "zeros"), taps.forward(geometry.columns, "zeros")
     return _lower(geometry, element, target, side, axes, source.layout(geometry.input_size), weight)
 
@@ -63,19 +51,7 @@ def lower_grad_input(
     """The gradient of the input, of layers without stride; None where another technique is better."""
     if max(geometry.rows.stride, geometry.columns.stride) > 1:
         return None
-    channels = geometry.out_channels // geometry.groups
-    side = Side(
-        grad_output.strides,
-        result.strides,
-        channels,
-        geometry.in_channels // geometry.groups,
-        weight.strides[0] * channels,
-        weight.strides[1],
-        weight.strides[0],
-        grad_output.conjugated,
-        weight.conjugated,
-        None,
-    )
+    side = Side.of_grad_input(geometry, grad_output, weight, result)
     (rows,), (columns,) = (taps.grad_input(axis, "zeros") for axis in (geometry.rows, geometry.columns))
     layout = grad_output.layout(geometry.output_size)
     return _lower(geometry, element, target, side, (rows, columns), layout, weight)
