@@ -44,6 +44,19 @@ def test_results_are_right(geometry: Geometry, dtype: torch.dtype, layout: str, 
     assert_right(results, it, with_reference=False)
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_step_of_a_row_of_one_pixel_says_nothing(dtype: torch.dtype, target: Target) -> None:
+    geometry = Geometry(2, 32, 16, 1, Axis(5, 2, 1, 4, 0, 0), Axis(1, 1, 1, 1, 0, 1))
+    # Channels, height, width, batch: a row lies two elements from the next, as its one pixel would.
+    how = Arrangement("permuted", numbers=(2, 1, 0, 0))
+    it = Case(geometry, (how, Arrangement(), Arrangement())).operands(dtype)
+    assert it.input.stride()[2] == it.input.stride()[3] > 1
+    with tapwise_cases.forced():
+        assert isinstance(lower("forward", it, new_result("forward", it, False), target).kernel, TapwiseKernel)
+        assert_right({"forward": run("forward", it, target)}, it, with_reference=False)
+
+
 @pytest.mark.parametrize(
     ("channels", "size", "dilation", "tapwise"),
     [

@@ -20,8 +20,9 @@ def define_pack_pixels(module: ir.Module, numbers: Numbers, interleaved: bool) -
     job = Job(code, code.pointer(0, I64), code.pointer(0, I64))
     slab, source = code.pointer(1, numbers.computed), code.pointer(2, numbers.stored)
     channels, rows, columns = code.argument(3), job[Word.HEIGHT], job[Word.SLAB_COLUMNS]
-    # Rows that follow one another are one.
-    joined = job[Word.SOURCE_H].equals(columns * job[Word.SOURCE_W])
+    # Rows that follow one another are one. The step of a row of one pixel of a plane says nothing.
+    step = job[Word.SOURCE_W] if interleaved else 1
+    joined = job[Word.SOURCE_H].equals(columns * step)
     run = code.select(joined, rows * columns, columns)
     copy = _copy_pixels if interleaved else _turn_pixels
     with code.loop(0, code.select(joined, 1, rows)) as row:
