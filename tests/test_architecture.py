@@ -18,6 +18,7 @@ LAYERS = (
     "errors",
     "geometry",
     "validate",
+    "drawing",
     "engine",
     "layout",
     "precision",
@@ -28,10 +29,18 @@ LAYERS = (
     "nn",
     "fused",
     "freezing",
+    "adopt",
     "explain",
 )
 # Beside the layers: what each may import of the package. No layer may import them.
-ASIDE = {"reference": {"geometry"}, "cli": {"engine"}}
+ASIDE = {
+    "reference": {"geometry"},
+    "solving": {"errors", "geometry", "validate"},
+    "tracing": {*LAYERS, "solving"},
+    "picture": {*LAYERS},
+    "measuring": {*LAYERS},
+    "cli": {*LAYERS, "measuring", "picture", "solving", "tracing"},
+}
 # The package's own __init__ gathers the public names.
 ROOT = "__init__"
 
@@ -41,6 +50,11 @@ FORBIDDEN = {
     "geometry": {"numpy", "torch"},
     "validate": {"numpy", "torch"},
     "reference": {"torch"},
+    "solving": {"numpy", "torch"},
+    "drawing": {"torch"},
+    "tracing": {"numpy"},
+    "picture": set(),
+    "measuring": set(),
     "engine": {"numpy", "torch"},
     "layout": {"numpy"},
     "precision": {"numpy"},
@@ -51,6 +65,7 @@ FORBIDDEN = {
     "nn": {"numpy"},
     "fused": {"numpy"},
     "freezing": {"numpy"},
+    "adopt": {"numpy"},
     "explain": {"numpy"},
     "cli": {"numpy", "torch"},
 }

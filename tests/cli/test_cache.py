@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tatamu.cli.main import main
+from cli.commands import complaint, run
 
 
 @pytest.fixture
@@ -18,47 +18,32 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_shows_what_there_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cache"]) == 0
-    assert capsys.readouterr().out == f"{folder}: 2 compiled kernels, 1,234 bytes\n"
+def test_it_shows_what_there_is(folder: Path) -> None:
+    result = run("cache")
+    assert (result.status, result.stdout) == (0, f"{folder}: 2 compiled kernels, 1,234 bytes\n")
     assert len(list(folder.iterdir())) == 3
 
 
-def test_it_removes_compiled_kernels_and_nothing_else(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["cache", "--clear"]) == 0
-    assert capsys.readouterr().out == f"removed 2 compiled kernels from {folder}\n"
+def test_it_removes_compiled_kernels_and_nothing_else(folder: Path) -> None:
+    result = run("cache", "--clear")
+    assert (result.status, result.stdout) == (0, f"removed 2 compiled kernels from {folder}\n")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 def test_a_directory_that_is_not_there_is_an_empty_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TATAMU_CACHE_DIR", str(tmp_path / "none"))
-    assert main(["cache"]) == 0
-    assert main(["cache", "--clear"]) == 0
-    assert "0 compiled kernels, 0 bytes" in capsys.readouterr().out
+    assert "0 compiled kernels, 0 bytes" in run("cache").stdout
+    assert run("cache", "--clear").status == 0
     assert not (tmp_path / "none").exists()
 
 
 def test_what_cannot_be_removed_is_an_error_in_one_line(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, missing_ok: bool = False) -> None:  # noqa: ARG001  # unlink's own parameters.
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "unlink", refuse)
-    assert main(["cache", "--clear"]) == 1
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("tatamu cache: ")
-    assert output.err.count("\n") == 1
-    assert str(folder) in output.err
-
-
-def test_a_command_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main([])
-    assert exit_.value.code == 2
-    assert "required: command" in capsys.readouterr().err
+    assert str(folder) in complaint("cache", "--clear", status=1)

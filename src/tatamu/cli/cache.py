@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+import click
 
+from tatamu.cli.common import examples
 from tatamu.engine.runtime import cache
 
 
-def add_to(subcommands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make the subcommand known."""
-    text = "show the compiled kernels on disk, or remove them"
-    parser = subcommands.add_parser("cache", help=text, description=text.capitalize() + ".")
-    parser.add_argument(
-        "--clear", action="store_true", help="remove all of them; they are compiled again when needed"
-    )
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
+@click.command("cache", epilog=examples("tatamu cache", "tatamu cache --clear"))
+@click.option("--clear", is_flag=True, help="Remove all of them; they are compiled again when needed.")
+def command(clear: bool) -> None:
+    """Show the compiled kernels on disk, or remove them."""
     try:
         folder = cache.directory()
-        if arguments.clear:
-            print(f"removed {_files(cache.clear())} from {folder}")
+        if clear:
+            click.echo(f"removed {_files(cache.clear())} from {folder}")
         else:
             found = cache.stored()
-            print(f"{folder}: {_files(len(found))}, {sum(status.st_size for _, status in found):,} bytes")
+            size = sum(status.st_size for _, status in found)
+            click.echo(f"{folder}: {_files(len(found))}, {size:,} bytes")
     except (OSError, RuntimeError) as error:
-        print(f"tatamu cache: {error}", file=sys.stderr)
-        return 1
-    return 0
+        raise click.ClickException(str(error)) from error
 
 
 def _files(count: int) -> str:
