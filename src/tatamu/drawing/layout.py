@@ -173,8 +173,6 @@ def _block(subject: _Subject, layout: Layout, columns: _Columns, group: int, top
     scene, cell = subject.scene, layout.cell
     written, hidden = subject.shown_of(group)
     if subject.grouped:
-        hue = subject.hues(group)[0]
-        layout.over.append(Label(columns.read, top + 2, f"group {group}", f"{hue}-ink", 11.5, "start"))
         top += 12 if group else 12 + _RULER
     depth = 0 if subject.spread else sheets.depth(subject.read_each) * sheets.STEP
     first = subject.read_each * group
@@ -188,6 +186,9 @@ def _block(subject: _Subject, layout: Layout, columns: _Columns, group: int, top
     row_ys = _stacked(top + (height - rows_high) / 2, row_height, len(written))
     for channel, y in zip(shown, read_ys, strict=True):
         _read(subject, layout, Sheet(columns.read, y + depth, cell, subject.hues(group)[0]), channel)
+    if subject.grouped:
+        y = read_ys[0] - (6 if group else 6 + _RULER)
+        layout.over.append(Label(columns.read, y, f"group {group}", f"{subject.hues(group)[0]}-ink", 11.5, "start"))
     middles = [y + read_height / 2 for y in read_ys]
     for index, (channel, y) in enumerate(zip(written, row_ys, strict=True)):
         middle = y + row_height / 2

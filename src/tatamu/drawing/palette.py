@@ -2,7 +2,7 @@
 
 Four hues, told apart by people who see few colours (blue, orange, bluish green and reddish purple after Okabe and
 Ito, "Color Universal Design", 2008), and each is named in words beside it. A hue has a tint for cells, a line
-between them, and a strong tone for what is happening.
+between them, a strong tone for what is happening, and a glow that lies over cells under the kernel.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 HUES = ("blue", "orange", "green", "purple")
 
-_TONES = {  # tint, line, strong
+_TONES = {  # tint, line, strong, glow
     "light": {
-        "blue": ("#d3e6f8", "#74a9d8", "#0f62a8"),
-        "orange": ("#fde4c3", "#e3a857", "#bf5f00"),
-        "green": ("#c9eee2", "#5cb89d", "#00735c"),
-        "purple": ("#f2dcec", "#cb8fbd", "#993782"),
+        "blue": ("#d3e6f8", "#74a9d8", "#0f62a8", "#4a9be6"),
+        "orange": ("#fde4c3", "#e3a857", "#bf5f00", "#f7951b"),
+        "green": ("#c9eee2", "#5cb89d", "#00735c", "#2fb892"),
+        "purple": ("#f2dcec", "#cb8fbd", "#993782", "#d272bb"),
     },
     "dark": {
-        "blue": ("#1b3d5c", "#4a83b5", "#7cc0ff"),
-        "orange": ("#523614", "#b37f3d", "#ffb454"),
-        "green": ("#11473b", "#3d977d", "#4fdcb4"),
-        "purple": ("#4a2743", "#a0658f", "#f09bd8"),
+        "blue": ("#1b3d5c", "#4a83b5", "#7cc0ff", "#7cc0ff"),
+        "orange": ("#523614", "#b37f3d", "#ffb454", "#ffb454"),
+        "green": ("#11473b", "#3d977d", "#4fdcb4", "#4fdcb4"),
+        "purple": ("#4a2743", "#a0658f", "#f09bd8", "#f09bd8"),
     },
 }
 _PLAIN = {  # paper, ink, muted ink, faint line
@@ -57,9 +57,8 @@ def paints(theme: str) -> dict[str, Paint]:
         "faintline": Paint(None, faint, dashed=True),
         "rule": Paint(None, muted),
         "hatch": Paint(None, muted),
-        "veil": Paint(paper, opacity=0.55),
     }
-    for hue, (tint, line, strong) in _TONES[theme].items():
+    for hue, (tint, line, strong, glow) in _TONES[theme].items():
         found |= {
             f"{hue}-tint": Paint(tint, line),
             f"{hue}-copy": Paint(tint, line, dashed=True, opacity=0.45),
@@ -67,8 +66,8 @@ def paints(theme: str) -> dict[str, Paint]:
             f"{hue}-line": Paint(None, line),
             f"{hue}-edge": Paint(None, strong, 2.5),
             f"{hue}-frame": Paint(None, strong, 1.5, dashed=True),
-            f"{hue}-tap": Paint(strong, strong, opacity=0.3),
-            f"{hue}-link": Paint(None, strong, 1.5),
+            f"{hue}-tap": Paint(glow, line, opacity=0.45),
+            f"{hue}-link": Paint(None, strong),
             f"{hue}-ink": Paint(strong, bold=True),
         }
     return found

@@ -13,8 +13,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 STEP = 4
 """How far each channel of a pile peeps out behind the one before it."""
 _DEEPEST = 4
-_DIGIT = 0.56
-"""Width of a digit over the size of its font, in the sans-serif faces that browsers take."""
+_DIGIT = 0.62
+"""Width of a letter or digit over the size of its font, in the widest of the sans-serif faces that browsers take."""
 
 
 @dataclass(frozen=True)
