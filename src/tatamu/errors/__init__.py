@@ -43,6 +43,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
+from tatamu.errors.pictures import PictureFormError, PictureTooLargeError
 
 __all__ = [
     "ArgumentLengthError",
@@ -70,6 +71,8 @@ __all__ = [
     "PaddedInputDimensionsError",
     "PaddingModeError",
     "PaddingNameError",
+    "PictureFormError",
+    "PictureTooLargeError",
     "PrecisionError",
     "ReflectPaddingError",
     "StrideError",
