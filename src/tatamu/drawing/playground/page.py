@@ -1,0 +1,50 @@
+"""The playground's page as one file: no server, no network, no build tool.
+
+The parts are written by hand beside this module: `page.html`, `page.css` and ES modules, `*.mjs`. Joining puts each
+module into a function of its own, whose result is what it exports, so that names in different modules cannot meet.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+_MAIN = "main.mjs"
+_IMPORT = re.compile(r'^import (\{[^}]*\}|\* as \w+) from "\./([\w.]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?function (\w+)|const (\w+))", re.MULTILINE)
+
+
+def page() -> str:
+    """The whole page: HTML, to be written to a file and opened in a browser."""
+    return _text("page.html").replace("/* page.css */", _text("page.css")).replace("/* main.mjs */", _script())
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _script() -> str:
+    joined: dict[str, str] = {}
+    _add(_MAIN, joined)
+    return "\n".join(joined.values())
+
+
+def _add(name: str, joined: dict[str, str]) -> None:
+    """Put the module behind those that it imports."""
+    if name in joined:
+        return
+    text = _text(name)
+    for imported in _IMPORT.finditer(text):
+        _add(imported[2], joined)
+    exports = ", ".join(found[1] or found[2] for found in _EXPORT.finditer(text))
+    body = _EXPORT.sub("", _IMPORT.sub(_as_constant, text))
+    joined[name] = f"const {_variable(name)} = (() => {{\n{body}\nreturn {{ {exports} }};\n}})();\n"
+
+
+def _as_constant(imported: re.Match[str]) -> str:
+    names = imported[1].removeprefix("* as ").replace(" as ", ": ")
+    return f"const {names} = {_variable(imported[2])};\n"
+
+
+def _variable(name: str) -> str:
+    return f"module_{name.removesuffix('.mjs')}"
