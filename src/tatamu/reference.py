@@ -26,7 +26,9 @@ import numpy.typing as npt
 from tatamu.geometry import Axis, Convolution, Geometry
 
 Array = npt.NDArray[Any]
+"""Of any dtype that adds and multiplies."""
 Size = tuple[int, int, int, int]
+"""(N, C, H, W)."""
 
 
 class Term(NamedTuple):

@@ -9,7 +9,9 @@ PaddingArgument = int | str | tuple[int, int] | Padding
 """What a user may pass as `padding`; see `resolve_padding`."""
 
 PADDING_STRINGS = ("valid", "same", "same_upper", "same_lower")
+"""The names that a padding has; see `resolve_padding`."""
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+"""What padding holds: zeros, or pixels of the image; see `padded_source`."""
 
 
 def resolve_padding(
