@@ -43,6 +43,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
+from tatamu.errors.tracing import InputSizeError, ModelError, ValueReadError
 
 __all__ = [
     "ArgumentLengthError",
@@ -61,9 +62,11 @@ __all__ = [
     "GroupsError",
     "InputChannelsError",
     "InputDimensionsError",
+    "InputSizeError",
     "KernelSizeError",
     "KernelTooLargeError",
     "LayoutError",
+    "ModelError",
     "NegativePaddingError",
     "NegativeSizeError",
     "NoOutputChannelsError",
@@ -76,6 +79,7 @@ __all__ = [
     "StridedSameError",
     "TatamuError",
     "UnsupportedDtypeError",
+    "ValueReadError",
     "WeightDimensionsError",
     "WeightGroupsError",
     "did_you_mean",
