@@ -1,4 +1,4 @@
-"""Mistakes in convolutions that torch's tensors without memory let through, and tatamu's sentences for them."""
+"""Mistakes in convolutions that torch's tensors without memory let through, in tatamu's sentences."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ def function(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Non
     if func is torch.conv2d:
         given = CONV2D.bind(*args, **kwargs)
         given.apply_defaults()
-        input, weight, bias, *rest = given.args
+        input, weight, bias, stride, padding, dilation, groups = given.args
         if isinstance(input, Tensor) and isinstance(weight, Tensor):
-            validate.resolve(input.shape, weight.shape, _shape(bias), *rest, "zeros")
+            sizes = input.shape, weight.shape, _shape(bias)
+            validate.resolve(*sizes, stride, padding, dilation, groups, "zeros")
 
 
 def operation(func: Any, arguments: Mapping[str, Any]) -> Geometry | None:
@@ -47,9 +48,9 @@ def operation(func: Any, arguments: Mapping[str, Any]) -> Geometry | None:
         TatamuError: its arguments make no convolution.
     """
     if func is schema.CONVOLUTION:
-        sizes = arguments["input"].shape, arguments["weight"].shape
+        x, weight = arguments["input"], arguments["weight"]
         plain = (arguments[it] for it in ("stride", "padding", "dilation", "groups", "padding_mode"))
-        return Geometry.of(*map(schema.size_of, sizes), schema.resolved(*plain))
+        return Geometry.of(schema.size_of(x.shape), schema.size_of(weight.shape), schema.resolved(*plain))
     if func is not torch.ops.aten.convolution.default:
         return None
     x, weight, bias = arguments["input"], arguments["weight"], arguments["bias"]
@@ -78,9 +79,8 @@ def _transposed(
     if bias is not None and tuple(bias) != (weight[1] * groups,):
         raise TransposedConvolutionError.of_bias(bias, weight, groups)
     axes = len(input) - 2
-    spread = {
-        name: _each(arguments[name], axes) for name in ("stride", "padding", "dilation", "output_padding")
-    }
+    names = ("stride", "padding", "dilation", "output_padding")
+    spread = {name: _each(arguments[name], axes) for name in names}
     for axis, kernel in enumerate(weight[2:]):
         stride, padding, dilation, extra = (spread[name][axis] for name in spread)
         if stride < 1 or dilation < 1 or padding < 0 or not 0 <= extra < max(stride, dilation):

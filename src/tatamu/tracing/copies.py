@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from tatamu.errors import ModelError
 
@@ -46,7 +46,7 @@ def copied(model: Module, make: Callable[[Tensor], Tensor]) -> Module:
 
 def is_lazy(model: Module) -> bool:
     """Whether some of the model's sizes follow from its first input."""
-    return any(isinstance(it, UninitializedTensorMixin) for it in _tensors(model))
+    return any(isinstance(it, UninitializedParameter | UninitializedBuffer) for it in _tensors(model))
 
 
 def _tensors(model: Module) -> Iterator[Tensor]:
@@ -56,7 +56,7 @@ def _tensors(model: Module) -> Iterator[Tensor]:
 
 
 def _made(tensor: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
-    if isinstance(tensor, UninitializedTensorMixin):
-        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]  # The mixin's users take both.
+    if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+        return type(tensor)(device="meta", dtype=tensor.dtype)
     made = make(tensor)
     return Parameter(made, tensor.requires_grad) if isinstance(tensor, Parameter) else made

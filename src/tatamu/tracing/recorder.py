@@ -81,11 +81,11 @@ class Recorder:
     def __enter__(self) -> None:
         _LOG.addFilter(_silent)
         for mode in self._modes:
-            mode.__enter__()
+            mode.__enter__()  # type: ignore[no-untyped-call]  # torch's.
 
     def __exit__(self, *exception: object) -> None:
         for mode in reversed(self._modes):
-            mode.__exit__(*exception)
+            mode.__exit__(*exception)  # type: ignore[no-untyped-call]  # torch's.
         _LOG.removeFilter(_silent)
 
     # ---- Tensors.
@@ -139,8 +139,8 @@ class Recorder:
             module.register_forward_hook(self._end)
         for path, tensor in model.named_parameters():
             self.introduce(tensor, path, is_parameter=True)
-        for path, tensor in model.named_buffers():
-            self.introduce(tensor, path, is_parameter=True)
+        for path, buffer in model.named_buffers():
+            self.introduce(buffer, path, is_parameter=True)
 
     def _begin(self, module: Module, args: Any, kwargs: Any) -> None:
         parent = self._stack[-1] if self._stack else None
@@ -259,14 +259,21 @@ class Recorder:
     # ---- Failures.
 
     def _fail(self, error: Exception, operator: str, arguments: Mapping[str, Any]) -> None:
-        call, path = self._place
-        function = self._function.name
         values = tuple(it for it in tree_leaves(list(arguments.values())) if isinstance(it, Value))
-        self._failed = self._failure(error, call, path, function, self._given(), operator, arguments, values)
+        function = self._function.name, self._given()
+        self._failed = self._failure(error, function, operator, arguments, values)
 
-    def _failure(self, *arguments: Any) -> Failure:
-        *_, values = arguments
-        return Failure(*arguments, tuple(setter(self.steps, it) for it in values))
+    def _failure(
+        self,
+        error: Exception,
+        function: tuple[str, Mapping[str, Any]],
+        operator: str,
+        arguments: Mapping[str, Any],
+        values: tuple[Value, ...],
+    ) -> Failure:
+        call, path = self._place
+        set_by = tuple(setter(self.steps, it) for it in values)
+        return Failure(error, path, call, *function, operator, arguments, values, set_by)
 
     def _given(self) -> dict[str, Any]:
         """The arguments of the function that is called now, by name where it is known and else by place."""
@@ -280,9 +287,9 @@ class Recorder:
         """Where and why the model failed with an error."""
         if self._failed is not None and _leads_to(self._failed.error, error):
             return self._failed
-        call, path = self._place
+        call, _ = self._place
         given = () if call is None else self.calls[call].inputs
-        return self._failure(error, call, path, "", {}, "", {}, given)
+        return self._failure(error, ("", {}), "", {}, given)
 
 
 class _Functions(TorchFunctionMode):

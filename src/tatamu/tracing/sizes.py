@@ -20,11 +20,15 @@ def sizes(given: SizeArgument) -> tuple[Size, ...]:
     """
     if isinstance(given, str):
         return (_with_batch(_parsed(given)),)
-    if not isinstance(given, Sequence) or len(given) == 0:
+    try:
+        several = list(given)
+    except TypeError:
+        raise InputSizeError.of(given) from None
+    if not several:
         raise InputSizeError.of(given)
-    if all(isinstance(it, int) for it in given):
-        return (_with_batch(_checked(given)),)
-    return tuple(_with_batch(_parsed(it) if isinstance(it, str) else _checked(it)) for it in given)
+    if all(isinstance(it, int) for it in several):
+        return (_with_batch(_checked(several)),)
+    return tuple(_with_batch(_parsed(it) if isinstance(it, str) else _checked(it)) for it in several)
 
 
 def _parsed(text: str) -> Size:

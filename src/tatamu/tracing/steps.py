@@ -129,8 +129,8 @@ class Failure:
         function_arguments: of that function, by name or by place ('0', '1', …); tensors are values.
         operator: the operation inside it, such as 'aten.convolution.default', if it came so far.
         arguments: of the operation, by name, or else of the function; tensors are values.
-        values: the tensors among `arguments`: those that met there, in the order of the arguments, parameters among them. Where the
-            module's own code raised, those that the module was given.
+        values: the tensors among `arguments`: those that met there, parameters too. Where the module's own
+            code raised, those that the module was given.
         set_by: for each of `values` the last step that set its size, as `Walk.setter` finds it.
     """
 

@@ -1,4 +1,4 @@
-"""A model's forward pass on tensors that have sizes and no memory: what it does, step by step, and where it fails.
+"""A model's forward pass on tensors that have sizes and no memory: its steps, and where it fails.
 
 `walk` is the one thing to call. Nothing is computed; the model that is given is neither changed nor are its
 weights copied. What follows from a walk (receptive fields, rows of a table, mends) is worked out afterwards
