@@ -44,6 +44,7 @@ from tatamu.errors.operands import (
     WeightGroupsError,
 )
 from tatamu.errors.pictures import PictureFormError, PictureTooLargeError
+from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
     "ArgumentLengthError",
@@ -62,9 +63,11 @@ __all__ = [
     "GroupsError",
     "InputChannelsError",
     "InputDimensionsError",
+    "InputSizeError",
     "KernelSizeError",
     "KernelTooLargeError",
     "LayoutError",
+    "ModelError",
     "NegativePaddingError",
     "NegativeSizeError",
     "NoOutputChannelsError",
@@ -78,7 +81,9 @@ __all__ = [
     "StrideError",
     "StridedSameError",
     "TatamuError",
+    "TransposedConvolutionError",
     "UnsupportedDtypeError",
+    "ValueReadError",
     "WeightDimensionsError",
     "WeightGroupsError",
     "did_you_mean",
