@@ -1,4 +1,4 @@
-"""Write build/docs: every page of the repository as HTML, and the API reference from docstrings (`make docs`).
+"""Write build/docs: every page of the repository as HTML, and the reference from docstrings (`make docs`).
 
 The pages keep their places relative to each other, so that links between them, and pictures, are found. pdoc
 makes the reference and lends its layout to the pages.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import pdoc
@@ -21,7 +22,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
 ROOT = Path(__file__).resolve().parents[1]
-# The public names, and the parts that are of use by themselves. The module of `explain` is behind the function.
+# The public names, and the parts of use by themselves. The function `explain` hides the module of its name.
 MODULES = ("tatamu", "!tatamu.explain", "tatamu.geometry", "tatamu.errors", "tatamu.reference")
 
 NAVIGATION = (
@@ -81,7 +82,7 @@ def _root_of_module(module: Module) -> str:
 def _write_page(page: PurePosixPath, out: Path) -> None:
     tokens = parse((ROOT / page).read_text(encoding="utf-8"))
     title = ""
-    for heading, inline in zip(tokens, tokens[1:], strict=False):
+    for heading, inline in pairwise(tokens):
         if heading.type == "heading_open":
             heading.attrSet("id", slug(inline.content))
             title = title or inline.content

@@ -44,7 +44,7 @@ def undescribed(module: Module) -> Iterator[str]:
 
 
 def described_where_defined(member: Doc[Any]) -> bool:
-    """Whether a part of the package, from which it took the name, describes it: a constant has no docstring."""
+    """Whether the part of the package that the name is from describes it: a constant has no docstring."""
     parts = [it for name, it in list(sys.modules.items()) if name.startswith(f"{member.modulename}.")]
     named = [Module(part).members.get(member.name) for part in parts]
     return any(it is not None and it.docstring for it in named)

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -45,11 +46,7 @@ def skeleton(tokens: Sequence[Token]) -> Iterator[tuple[str, ...]]:
 
 def anchors(page: PurePosixPath) -> set[str]:
     tokens = parse(text(page))
-    return {
-        slug(after.content)
-        for token, after in zip(tokens, tokens[1:], strict=False)
-        if token.type == "heading_open"
-    }
+    return {slug(after.content) for token, after in pairwise(tokens) if token.type == "heading_open"}
 
 
 def dead_links(page: PurePosixPath, written: str, root: Path = ROOT) -> list[str]:
@@ -61,9 +58,10 @@ def dead_links(page: PurePosixPath, written: str, root: Path = ROOT) -> list[str
             continue
         path, _, anchor = address.partition("#")
         target = (root / page.parent / path).resolve() if path else root / page
-        if not target.exists():
-            dead.append(address)
-        elif anchor and anchor not in anchors(PurePosixPath(target.relative_to(root).as_posix())):
+        there = target.exists()
+        if there and anchor:
+            there = anchor in anchors(PurePosixPath(target.relative_to(root).as_posix()))
+        if not there:
             dead.append(address)
     return dead
 
