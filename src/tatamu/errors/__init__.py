@@ -43,7 +43,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
-from tatamu.errors.pictures import PictureFormError, PictureTooLargeError
+from tatamu.errors.pictures import PictureFormError, PictureFrameError, PictureSubjectError, PictureTooLargeError, PoolPaddingError
 
 __all__ = [
     "ArgumentLengthError",
@@ -72,7 +72,10 @@ __all__ = [
     "PaddingModeError",
     "PaddingNameError",
     "PictureFormError",
+    "PictureFrameError",
+    "PictureSubjectError",
     "PictureTooLargeError",
+    "PoolPaddingError",
     "PrecisionError",
     "ReflectPaddingError",
     "StrideError",
