@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tatamu.drawing import sheets, words
-from tatamu.drawing.numbers import MAXIMUM, SUM, Numbers, cell_value, reads, taps, text
+from tatamu.drawing.numbers import Numbers, cell_value, reads, taps, text
 from tatamu.drawing.palette import HUES
-from tatamu.drawing.scene import Scene
+from tatamu.drawing.scene import Rule, Scene
 from tatamu.drawing.shapes import Label, Shape
 from tatamu.drawing.sheets import Sheet
 
@@ -16,7 +16,7 @@ MARGIN = 22
 _RULER = 18
 _BETWEEN = 20
 """Between what lies one above the other."""
-_OPERATOR = 40
+_OPERATOR = 44
 _MOST_GROUPS, _MOST_ALONE, _MOST_OF_GROUP = 4, 3, 2
 """So many groups, and output channels of a single group or of each of several, are drawn; the rest is counted."""
 
@@ -66,7 +66,7 @@ class _Subject:
 
     @property
     def has_kernel(self) -> bool:
-        return self.numbers is None or self.numbers.rule == SUM
+        return self.scene.rule is Rule.SUM
 
     def shown_groups(self) -> tuple[list[int], int]:
         """The groups that are drawn, and how many are not."""
@@ -140,7 +140,8 @@ class _Columns:
         depth = 0 if subject.spread else sheets.depth(subject.read_each) * sheets.STEP
         read_end = read + max(widths[0], len(scene.columns.places) * cell + depth)
         if not subject.has_kernel:
-            return _Columns(read, read_end, read_end + _OPERATOR, 0, 0, read_end + _OPERATOR / 2)
+            written = read_end + 2 * _OPERATOR + _RULER
+            return _Columns(read, read_end, written, 0, 0, read_end + _OPERATOR)
         kernel = read_end + _OPERATOR + _RULER
         pitch = scene.columns.extent * cell + depth + 28
         side_by_side = max(len(subject.shown_of(g)[0]) for g in subject.shown_groups()[0]) if subject.spread else 1
@@ -214,6 +215,8 @@ def _stacked(top: float, height: float, count: int) -> list[float]:
 
 def _operators(subject: _Subject, layout: Layout, columns: _Columns, group: int, channel: int, middle: float) -> None:
     layout.over.append(Label(columns.equals, middle + 7, "=", "strong", 20))
+    if subject.scene.rule is not Rule.SUM:
+        layout.over.append(Label(columns.equals, middle - 8, subject.scene.rule.value, "muted", 12))
     if subject.bias and subject.has_kernel:
         numbers, cell = subject.numbers, layout.cell
         chip = Sheet(columns.equals - 20 - cell, middle - cell / 2, cell, subject.hues(group)[1])

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from tatamu.drawing.scene import Frame, Kind, Scene
+from tatamu.drawing.scene import Frame, Rule, Scene
 
 Plane = Sequence[Sequence[float]]
 """[row][column]"""
-
-SUM, MEAN, MAXIMUM = "sum", "mean", "maximum"
 
 
 @dataclass(frozen=True)
@@ -20,17 +18,15 @@ class Numbers:
 
     Attributes:
         read: a plane for each channel of the map that is read.
-        weight: [out_channel][in_channel of its group]: a plane of taps.
+        weight: [out_channel][in_channel of its group]: a plane of taps. Empty where the scene sums no products.
         written: a plane for each channel of the map that is written, as the layer computed it.
         bias: one for each channel that is written, or None.
-        rule: what becomes of the products: SUM; MEAN or MAXIMUM in pooling, which has no weight.
     """
 
     read: Sequence[Plane]
     weight: Sequence[Sequence[Plane]]
     written: Sequence[Plane]
     bias: Sequence[float] | None = None
-    rule: str = SUM
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def cell_value(scene: Scene, numbers: Numbers, channel: int, row: int, column: i
     """What a cell of the map that is read holds; in a maximum, padding is less than every number."""
     pixel = scene.source(row, column)
     if pixel is None:
-        return float("-inf") if numbers.rule == MAXIMUM else 0
+        return float("-inf") if scene.rule is Rule.MAXIMUM else 0
     return numbers.read[channel][pixel[0]][pixel[1]]
 
 
@@ -91,22 +87,22 @@ def formula(scene: Scene, numbers: Numbers, frame: Frame) -> Formula:
     result = text(numbers.written[channel][frame.row][frame.column])
     blocks, first = [], True
     for read in reads(scene, channel):
-        weight = taps(scene, numbers, channel, read)
+        weight = taps(scene, numbers, channel, read) if scene.rule is Rule.SUM else None
         for window in scene.windows(frame):
             lines: dict[int, list[str]] = {}
             for cell in scene.cells(window):
                 value = cell_value(scene, numbers, read, cell.row, cell.column)
-                term = _term(weight[cell.tap[0]][cell.tap[1]], value, numbers.rule, first)
+                term = _term(scene.rule, None if weight is None else weight[cell.tap[0]][cell.tap[1]], value, first)
                 lines.setdefault(cell.row, []).append(term)
                 first = False
             blocks.append(tuple(map(tuple, lines.values())))
     opens, closes = {
-        SUM: ("", ""),
-        MEAN: ("(", f") / {len(scene.rows.taps) * len(scene.columns.taps)}"),
-        MAXIMUM: ("max(", ")"),
-    }[numbers.rule]
+        Rule.SUM: ("", ""),
+        Rule.MEAN: ("(", f") / {len(scene.rows.taps) * len(scene.columns.taps)}"),
+        Rule.MAXIMUM: ("max(", ")"),
+    }[scene.rule]
     bias = "" if numbers.bias is None else f"{_signed(numbers.bias[channel], first=False)} "
-    equals = "≈" if numbers.rule == MEAN and not _exact(numbers.written[channel][frame.row][frame.column]) else "="
+    equals = "≈" if scene.rule is Rule.MEAN and not _exact(numbers.written[channel][frame.row][frame.column]) else "="
     return Formula(f"{name}[{index}] = {opens}", tuple(blocks), f"{closes} {bias}{equals} {result}".strip())
 
 
@@ -114,10 +110,10 @@ def _exact(value: float) -> bool:
     return value == float(f"{value:.2f}")
 
 
-def _term(weight: float, value: float, rule: str, first: bool) -> str:
-    if rule == MAXIMUM:
+def _term(rule: Rule, weight: float | None, value: float, first: bool) -> str:
+    if rule is Rule.MAXIMUM:
         return text(value) if first else f", {text(value)}"
-    if rule == MEAN:
+    if weight is None:
         return _signed(value, first)
     factor = text(value)
     return f"{_signed(weight, first)}·{f'({factor})' if factor.startswith('−') else factor}"
@@ -130,7 +126,3 @@ def _signed(value: float, first: bool) -> str:
         return written
     return f"− {written[1:]}" if written.startswith("−") else f"+ {written}"
 
-
-def kinds_padded(scene: Scene) -> bool:
-    """Whether any cell is no pixel of its own."""
-    return any(place.kind is not Kind.PIXEL for track in (scene.rows, scene.columns) for place in track.places)

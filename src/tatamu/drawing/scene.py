@@ -29,6 +29,16 @@ class Kind(Enum):
     """A zero between two pixels: the gradient of a stride."""
 
 
+class Rule(Enum):
+    """What becomes of what is under the kernel."""
+
+    SUM = "sum"
+    """Of the products with the weight: convolution."""
+    MEAN = "mean"
+    """Average pooling: a convolution of each channel alone, all its weights the same."""
+    MAXIMUM = "maximum"
+
+
 @dataclass(frozen=True)
 class Place:
     """One position along an axis: its kind, and the pixel that it is or repeats (None for a zero)."""
@@ -117,13 +127,14 @@ class Scene:
     transposed: bool
     rows: Track
     columns: Track
+    rule: Rule = Rule.SUM
 
     @staticmethod
-    def of(geometry: Geometry, transposed: bool = False) -> Scene:
+    def of(geometry: Geometry, transposed: bool = False, rule: Rule = Rule.SUM) -> Scene:
         """The scene of a geometry whose arguments are valid."""
         track = _gradient if transposed else _forward
         mode = geometry.padding_mode
-        return Scene(geometry, transposed, track(geometry.rows, mode), track(geometry.columns, mode))
+        return Scene(geometry, transposed, track(geometry.rows, mode), track(geometry.columns, mode), rule)
 
     @property
     def read_channels(self) -> int:

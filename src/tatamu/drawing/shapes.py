@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,14 @@ class Drawing:
     height: float = 0
     layers: list[Shape | Moving | Shown] = field(default_factory=list)
     captions: tuple[str, ...] = ()
+
+    def bundles(self) -> Iterator[tuple[Shape, ...] | Moving | Shown]:
+        """The layers, with those shapes together that are seen in every frame and lie one upon the other."""
+        for still, layers in groupby(self.layers, lambda layer: not isinstance(layer, Moving | Shown)):
+            if still:
+                yield tuple(layer for layer in layers if not isinstance(layer, Moving | Shown))
+            else:
+                yield from (layer for layer in layers if isinstance(layer, Moving | Shown))
 
     def at(self, frame: int) -> Iterator[tuple[Shape, float, float]]:
         """What is seen in a frame, bottom to top: each shape and how far (x, y) it is moved."""

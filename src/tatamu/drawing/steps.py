@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from tatamu.drawing import words
 from tatamu.drawing.layout import Layout, kernel_values
-from tatamu.drawing.numbers import SUM, Formula, Numbers, formula, reads, text
-from tatamu.drawing.scene import Frame, Kind, Scene
+from tatamu.drawing.palette import HUES
+from tatamu.drawing.numbers import Formula, Numbers, formula, reads, text
+from tatamu.drawing.scene import Frame, Kind, Rule, Scene
 from tatamu.drawing.shapes import Label, Lines, Moving, Shape, Shown
 from tatamu.drawing.sheets import Sheet, text_width
 
@@ -21,14 +22,14 @@ def windows(scene: Scene, layout: Layout, frames: Sequence[Frame], numbers: Numb
     """The kernel over the maps that are read."""
     for channel, sheet in layout.read.items():
         seen = [_seen_in(scene, frame, channel) for frame in frames]
-        if numbers is not None and numbers.rule == SUM:
+        if numbers is not None and scene.rule is Rule.SUM:
             for written in layout.written:
                 mine = [at if frame.channel == written else [] for frame, at in zip(frames, seen, strict=True)]
                 if any(mine):
                     index = reads(scene, written).index(channel)
-                    yield from _moved(mine, sheet, _window(scene, sheet, layout, kernel_values(scene, numbers, written, index)))
+                    yield from _moved(mine, sheet, _window(scene, sheet, kernel_values(scene, numbers, written, index)))
         else:
-            yield from _moved(seen, sheet, _window(scene, sheet, layout, None))
+            yield from _moved(seen, sheet, _window(scene, sheet, None))
 
 
 def _seen_in(scene: Scene, frame: Frame, channel: int) -> list[tuple[int, int]]:
@@ -48,10 +49,10 @@ def _moved(seen: Sequence[Sequence[tuple[int, int]]], sheet: Sheet, shapes: Sequ
 
 
 def _window(
-    scene: Scene, sheet: Sheet, layout: Layout, values: Sequence[Sequence[str]] | None
+    scene: Scene, sheet: Sheet, values: Sequence[Sequence[str]] | None
 ) -> list[Shape]:
     rows, columns = scene.rows, scene.columns
-    hue = next(iter(layout.kernels.values()))[0].hue if scene.geometry.groups == 1 and layout.kernels else sheet.hue
+    hue = HUES[1] if scene.geometry.groups == 1 else sheet.hue
     shapes: list[Shape] = []
     apart = (rows.dilation > 1 and rows.extent > 1) or (columns.dilation > 1 and columns.extent > 1)
     for cell in scene.cells((0, 0)):

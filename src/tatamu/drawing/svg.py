@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import groupby
 
 from tatamu.drawing.palette import Paint, paints
 from tatamu.drawing.shapes import Box, Drawing, Label, Lines, Moving, Shape, Shown
@@ -17,34 +18,58 @@ _FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif'
 
 def still(drawing: Drawing, frame: int) -> str:
     """One frame as an SVG document."""
-    body, names = [], _Names()
-    for shape, x, y in drawing.at(frame):
-        body.append(_moved([shape], (x, y), names) if x or y else element(shape, names))
-    return document(drawing, body, names)
+    names, body = _Names(), []
+    for offset, seen in groupby(drawing.at(frame), lambda shape: shape[1:]):
+        body.append(_moved([shape for shape, *_ in seen], offset, names))
+    return _document(drawing, body, names)
 
 
 def animated(drawing: Drawing) -> str:
     """All frames as an SVG document that plays by itself, over and over."""
     names, body = _Names(), []
     clock = _Clock(drawing)
-    for layer in drawing.layers:
+    for layer in drawing.bundles():
         if isinstance(layer, Moving):
             body.append(clock.moving(layer, names))
         elif isinstance(layer, Shown):
             body.append(clock.shown(layer, names))
         else:
-            body.append(element(layer, names))
-    return document(drawing, body, names, clock.rules())
+            body.append(_elements(layer, names))
+    return _document(drawing, body, names, clock.rules())
+
+
+def stepped(drawing: Drawing) -> str:
+    """All frames as an SVG element for a page whose script shows them: `data-at` and `data-first` say when."""
+    names, body = _Names(), []
+    for layer in drawing.bundles():
+        if isinstance(layer, Moving):
+            places = ";".join("" if at is None else f"{_number(at[0])} {_number(at[1])}" for at in layer.offsets)
+            body.append(f'<g data-at="{places}">{_elements(layer.shapes, names)}</g>')
+        elif isinstance(layer, Shown):
+            inside = _elements(layer.shapes, names)
+            body.append(f'<g data-first="{layer.first}" data-last="{layer.last}">{inside}</g>')
+        else:
+            body.append(_elements(layer, names))
+    return _document(drawing, body, names)
 
 
 class _Names:
-    """Short class names for styles, in the order in which they come up."""
+    """Short class names for how shapes look, in the order in which they come up."""
 
     def __init__(self) -> None:
-        self.of: dict[str, str] = {}
+        self._of: dict[tuple[str, str], str] = {}
 
-    def __call__(self, style: str) -> str:
-        return self.of.setdefault(style, f"s{len(self.of)}")
+    def __call__(self, style: str, extra: str = "") -> str:
+        """`extra` are declarations beside those of the style."""
+        return self._of.setdefault((style, extra), f"s{len(self._of)}")
+
+    def rules(self, theme: str, colours_alone: bool) -> str:
+        """The CSS of all that were named."""
+        paint = paints(theme)
+        return "".join(
+            f".{name}{{{_painted(paint[style])}{'' if colours_alone else _unchanging(paint[style]) + extra}}}"
+            for (style, extra), name in self._of.items()
+        )
 
 
 class _Clock:
@@ -67,15 +92,15 @@ class _Clock:
                 stops.append((frame, "visibility:hidden"))
             else:
                 seen = "visibility:visible;" if None in layer.offsets else ""
-                stops.append((frame, f"{seen}transform:translate({number(offset[0])}px,{number(offset[1])}px)"))
+                stops.append((frame, f"{seen}transform:translate({_number(offset[0])}px,{_number(offset[1])}px)"))
         rest = layer.offsets[self._still]
-        place = ' visibility="hidden"' if rest is None else f' transform="translate({number(rest[0])} {number(rest[1])})"'
-        inside = "".join(element(shape, names) for shape in layer.shapes)
+        place = ' visibility="hidden"' if rest is None else f' transform="translate({_number(rest[0])} {_number(rest[1])})"'
+        inside = _elements(layer.shapes, names)
         return f'<g class="a {self._track(stops)}"{place}>{inside}</g>'
 
     def shown(self, layer: Shown, names: _Names) -> str:
         """A group that is seen in some frames."""
-        inside = "".join(element(shape, names) for shape in layer.shapes)
+        inside = _elements(layer.shapes, names)
         if layer.first == 0 and layer.last == self._frames - 1:
             return inside
         seen, hidden = "visibility:visible", "visibility:hidden"
@@ -88,79 +113,81 @@ class _Clock:
 
     def rules(self) -> str:
         """The clock and its tracks as CSS."""
-        rules = [f".a{{animation:{number(self._seconds)}s step-end infinite}}"]
+        rules = [f".a{{animation:{_number(self._seconds)}s step-end infinite}}"]
         for stops, name in self._tracks.items():
             rules.append(f"@keyframes {name}{{{stops}}}.{name}{{animation-name:{name}}}")
         rules.append("@media(prefers-reduced-motion:reduce){.a{animation:none}}")
         return "".join(rules)
 
     def _track(self, stops: Iterable[tuple[int, str]]) -> str:
-        text = "".join(f"{number(100 * frame / (self._frames + 1), 3)}%{{{rule}}}" for frame, rule in stops)
+        text = "".join(f"{_number(100 * frame / (self._frames + 1), 3)}%{{{rule}}}" for frame, rule in stops)
         return self._tracks.setdefault(text, f"k{len(self._tracks)}")
 
 
-def document(drawing: Drawing, body: Sequence[str], names: _Names, rules: str = "") -> str:
+def _document(drawing: Drawing, body: Sequence[str], names: _Names, rules: str = "") -> str:
     """A whole SVG document around its elements."""
-    width, height = number(drawing.width), number(drawing.height)
-    light = "".join(_rule(names.of[style], paint) for style, paint in paints("light").items() if style in names.of)
-    dark = "".join(_colours(names.of[style], paint) for style, paint in paints("dark").items() if style in names.of)
-    paper = {theme: paints(theme)["paper"].fill for theme in ("light", "dark")}
+    size = f'width="{_number(drawing.width)}" height="{_number(drawing.height)}"'
+    paper = names("paper")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'role="img" aria-labelledby="t d">\n<title id="t">{escape(drawing.title)}</title>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {_number(drawing.width)} '
+        f'{_number(drawing.height)}" role="img" aria-labelledby="t d">\n<title id="t">{escape(drawing.title)}</title>\n'
         f'<desc id="d">{escape(drawing.description)}</desc>\n'
-        f"<style>text{{font-family:{_FONT}}}.paper{{fill:{paper['light']}}}{light}"
-        f"@media(prefers-color-scheme:dark){{.paper{{fill:{paper['dark']}}}{dark}}}{rules}</style>\n"
-        f'<rect class="paper" width="{width}" height="{height}" rx="8"/>\n' + "\n".join(body) + "\n</svg>\n"
+        f"<style>text{{font-family:{_FONT}}}{names.rules('light', colours_alone=False)}"
+        f"@media(prefers-color-scheme:dark){{{names.rules('dark', colours_alone=True)}}}{rules}</style>\n"
+        f'<rect class="{paper}" {size} rx="8"/>\n' + "\n".join(body) + "\n</svg>\n"
     )
 
 
-def element(shape: Shape, names: _Names) -> str:
-    """A shape as an SVG element."""
-    name = names(shape.style)
+def _elements(shapes: Iterable[Shape], names: _Names) -> str:
+    """Shapes as SVG elements, those side by side that look the same in one."""
+    return "".join(
+        "".join(_text(label, names) for label in same)
+        if kind is Label
+        else f'<path class="{names(style)}" d="{"".join(map(_path, same))}"/>'
+        for (kind, style), same in groupby(shapes, lambda shape: (type(shape), shape.style))
+    )
+
+
+def _text(label: Label, names: _Names) -> str:
+    anchor = "" if label.anchor == "start" else f";text-anchor:{label.anchor}"
+    name = names(label.style, f";font-size:{_number(label.size)}px{anchor}")
+    at = f'x="{_number(label.x)}" y="{_number(label.y)}"'
+    return f'<text class="{name}" {at}>{escape(label.text, quote=False)}</text>'
+
+
+def _path(shape: Shape) -> str:
     if isinstance(shape, Box):
-        at = f'x="{number(shape.x)}" y="{number(shape.y)}" width="{number(shape.width)}" height="{number(shape.height)}"'
-        return f'<rect class="{name}" {at}/>'
-    if isinstance(shape, Lines):
-        path = "".join(_line(*segment) for segment in shape.segments)
-        return f'<path class="{name}" d="{path}"/>'
-    anchor = "" if shape.anchor == "start" else f' text-anchor="{shape.anchor}"'
-    return (
-        f'<text class="{name}" x="{number(shape.x)}" y="{number(shape.y)}" font-size="{number(shape.size)}"{anchor}>'
-        f"{escape(shape.text, quote=False)}</text>"
-    )
-
-
-def number(value: float, digits: int = 2) -> str:
-    """A length in as few characters as it takes."""
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
-
-
-def _moved(shapes: Iterable[Shape], offset: tuple[float, float], names: _Names) -> str:
-    inside = "".join(element(shape, names) for shape in shapes)
-    return f'<g transform="translate({number(offset[0])} {number(offset[1])})">{inside}</g>'
+        width, height = _number(shape.width), _number(shape.height)
+        return f"M{_number(shape.x)} {_number(shape.y)}h{width}v{height}h-{width}z"
+    assert isinstance(shape, Lines)
+    return "".join(_line(*segment) for segment in shape.segments)
 
 
 def _line(x1: float, y1: float, x2: float, y2: float) -> str:
+    begin = f"M{_number(x1)} {_number(y1)}"
     if y1 == y2:
-        return f"M{number(x1)} {number(y1)}H{number(x2)}"
-    if x1 == x2:
-        return f"M{number(x1)} {number(y1)}V{number(y2)}"
-    return f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}"
+        return f"{begin}H{_number(x2)}"
+    return f"{begin}V{_number(y2)}" if x1 == x2 else f"{begin}L{_number(x2)} {_number(y2)}"
 
 
-def _rule(name: str, paint: Paint) -> str:
-    extra = f";stroke-width:{number(paint.width)}" if paint.stroke and paint.width != 1 else ""
-    extra += ";stroke-dasharray:3 2" if paint.dashed else ""
-    extra += f";fill-opacity:{number(paint.opacity)}" if paint.opacity != 1 else ""
-    extra += ";font-weight:600" if paint.bold else ""
-    return f".{name}{{{_painted(paint)}{extra}}}"
+def _moved(shapes: Iterable[Shape], offset: tuple[float, float], names: _Names) -> str:
+    inside = _elements(shapes, names)
+    return inside if offset == (0, 0) else f'<g transform="translate({_number(offset[0])} {_number(offset[1])})">{inside}</g>'
 
 
-def _colours(name: str, paint: Paint) -> str:
-    return f".{name}{{{_painted(paint)}}}"
+def _number(value: float, digits: int = 2) -> str:
+    """A length in as few characters as it takes."""
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def _painted(paint: Paint) -> str:
     fill = f"fill:{paint.fill or 'none'}"
     return fill if paint.stroke is None else f"{fill};stroke:{paint.stroke}"
+
+
+def _unchanging(paint: Paint) -> str:
+    """What is the same in every theme."""
+    said = f";stroke-width:{_number(paint.width)}" if paint.stroke and paint.width != 1 else ""
+    said += ";stroke-dasharray:3 2" if paint.dashed else ""
+    said += f";fill-opacity:{_number(paint.opacity)}" if paint.opacity != 1 else ""
+    return said + (";font-weight:600" if paint.bold else "")

@@ -13,18 +13,18 @@ def size(height: int, width: int) -> str:
     return f"{height} × {width}"
 
 
-def call(geometry: Geometry, bias: bool) -> str:
-    """The line of Python that makes the layer, its defaults left out."""
+def call(geometry: Geometry, bias: bool, padding: object = None) -> str:
+    """The line of Python that makes the layer, its defaults left out; `padding` as it was given, if it was a name."""
     arguments = [
         str(geometry.in_channels),
         str(geometry.out_channels),
-        f"kernel_size={_pair(geometry.kernel_size)}",
+        f"kernel_size={pair(geometry.kernel_size)}",
     ]
     convolution = geometry.convolution
     for name, value, default in (
-        ("stride", _pair(convolution.stride), "1"),
-        ("padding", _padding(geometry), "0"),
-        ("dilation", _pair(convolution.dilation), "1"),
+        ("stride", pair(convolution.stride), "1"),
+        ("padding", repr(padding) if isinstance(padding, str) else _padding(geometry), "0"),
+        ("dilation", pair(convolution.dilation), "1"),
         ("groups", str(geometry.groups), "1"),
         ("bias", str(bias), "True"),
         ("padding_mode", repr(geometry.padding_mode), "'zeros'"),
@@ -71,7 +71,7 @@ def description(scene: Scene) -> str:
     unread = len(scene.rows.unread), len(scene.columns.unread)
     return (
         f"The input, {read}{padding if any((top, bottom, left, right)) else ''}, becomes the output, {output}. "
-        f"A kernel of {size(*geometry.kernel_size)} taps moves over it in steps of {_pair(geometry.convolution.stride)}."
+        f"A kernel of {size(*geometry.kernel_size)} taps moves over it in steps of {pair(geometry.convolution.stride)}."
         + (f" {unread[0]} rows and {unread[1]} columns are never read." if any(unread) else "")
     )
 
@@ -108,14 +108,15 @@ def _range(positions: Sequence[int], name: str) -> str:
     return f"{name}s {', '.join(map(str, positions))}".replace("-", "−")
 
 
-def _pair(pair: tuple[int, int]) -> str:
+def pair(pair: tuple[int, int]) -> str:
+    """An argument of one number for each axis, as Python has it."""
     return str(pair[0]) if pair[0] == pair[1] else str(pair)
 
 
 def _padding(geometry: Geometry) -> str:
     (top, bottom), (left, right) = geometry.padding
     if top == bottom and left == right:
-        return _pair((top, left))
+        return pair((top, left))
     return str(geometry.padding)
 
 

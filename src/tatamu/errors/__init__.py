@@ -43,7 +43,13 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
-from tatamu.errors.pictures import PictureFormError, PictureTooLargeError
+from tatamu.errors.pictures import (
+    PictureFormError,
+    PictureFrameError,
+    PictureSubjectError,
+    PictureTooLargeError,
+    PoolPaddingError,
+)
 from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
@@ -75,7 +81,10 @@ __all__ = [
     "PaddingModeError",
     "PaddingNameError",
     "PictureFormError",
+    "PictureFrameError",
+    "PictureSubjectError",
     "PictureTooLargeError",
+    "PoolPaddingError",
     "PrecisionError",
     "ReflectPaddingError",
     "StrideError",
