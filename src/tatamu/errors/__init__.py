@@ -20,6 +20,7 @@ from tatamu.errors.arguments import (
     PaddingModeError,
     PaddingNameError,
     PrecisionError,
+    RehearsalError,
     StridedSameError,
     StrideError,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "PoolPaddingError",
     "PrecisionError",
     "ReflectPaddingError",
+    "RehearsalError",
     "StrideError",
     "StridedSameError",
     "TatamuError",
