@@ -168,7 +168,7 @@ export const english = {
   mixed: "all into one: groups=1",
   before: "before",
   after: "after",
-  signed: "The kernel sums to zero: brightness shows the size of the result, without its sign.",
+  signed: "The kernel sums to zero: brightness shows how large a result is, without its sign.",
   pictureOf: (name) => `Picture: ${name}`,
   pictureAfter: (name, kernel, h, w) => `${name} after “${kernel}”: ${h} × ${w} pixels`,
   code: "To copy",

@@ -14,7 +14,7 @@ import { byId, element, setText } from "./elements.mjs";
 import { format } from "./scene.mjs";
 import { biasNumber, channelSum, kernelOf, products } from "./weights.mjs";
 
-const MOST_TERMS = 49; // Longer sums are given as their result alone.
+const MOST_TERMS = 25; // Longer sums are given as their result alone.
 const MOST_CHANNELS = 4;
 
 const minus = (text) => text.replaceAll("-", "−");

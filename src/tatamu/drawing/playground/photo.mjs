@@ -53,12 +53,14 @@ export function makePhoto(change) {
     setText(byId("photo-mistake"), mistake?.sentence ?? "");
     byId("photo-mistake").hidden = !mistake;
     byId("after").parentElement.hidden = Boolean(mistake);
-    const { signed } = kernelOf(settings);
+    const { signed, taps } = kernelOf(settings);
+    // Larger kernels of differences sum more of them: shown as strong as Sobel's with 3 × 3 taps.
+    const strength = Math.max(taps.flat().reduce((sum, tap) => sum + Math.max(tap, 0), 0) / 4, 1);
     byId("signed-note").hidden = Boolean(mistake) || !signed;
     if (mistake) return;
     const results = planes.map((plane) => convolvePlane(settings, plane, size));
     const after = (settings.depthwise ? results.map(({ values }) => values) : [mean(results)]).map((plane) =>
-      signed ? plane.map(Math.abs) : plane,
+      signed ? plane.map((value) => Math.abs(value) / strength) : plane,
     );
     const [height, width] = results[0].size;
     paint(byId("after"), after.length === 3 ? after : [after[0], after[0], after[0]], [height, width], size[1]);

@@ -89,7 +89,6 @@ export function fromHash(hash) {
     settings.size = input.slice(1).map((value) => limited("size", value));
     settings.inChannels = settings.channels;
   }
-  if (settings.size[0] !== settings.size[1]) settings.apart.push("size");
   for (const [key, field, limit] of [
     ["c", "inChannels", "channels"],
     ["out", "outChannels", "channels"],
@@ -98,6 +97,8 @@ export function fromHash(hash) {
     const [value] = numbers(words.get(key), "x") ?? [];
     if (value !== undefined) settings[field] = limited(limit, value);
   }
+  if (settings.channels !== settings.inChannels) settings.apart.push("channels");
+  if (settings.size[0] !== settings.size[1]) settings.apart.push("size");
   for (const name of PAIRS) {
     const values = numbers(words.get(name[0]), "x");
     if (!values || values.length > 2) continue;

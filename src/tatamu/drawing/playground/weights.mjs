@@ -27,12 +27,12 @@ function withCentre(taps, value) {
   return changed;
 }
 
-/** Whole numbers for a kernel of (kh, kw) taps. What `average` names is divided by their sum. */
+/** Whole numbers for a kernel of (kh, kw) taps; those that do not sum to zero are divided by their sum. */
 export const PRESETS = {
   identity: (kh, kw) => withCentre(filled(kh, kw, 0), 1),
   box: (kh, kw) => filled(kh, kw, 1),
   gauss: (kh, kw) => product(binomial(kh), binomial(kw)),
-  sharpen: (kh, kw) => withCentre(filled(kh, kw, -1), kh * kw),
+  sharpen: (kh, kw) => withCentre(filled(kh, kw, -2), 3 * kh * kw - 2),
   edges: (kh, kw) => withCentre(filled(kh, kw, -1), kh * kw - 1),
   sobelX: (kh, kw) => product(binomial(kh), difference(kw)),
   sobelY: (kh, kw) => product(difference(kh), binomial(kw)),
@@ -43,13 +43,11 @@ export const PRESETS = {
     ),
 };
 
-const AVERAGES = ["box", "gauss"];
-
 /** { taps, divisor, signed }: weights are taps / divisor; `signed` where they sum to zero. */
 export function kernelOf(settings) {
   const taps = PRESETS[settings.weights](...settings.kernel);
   const total = sum(taps);
-  return { taps, divisor: AVERAGES.includes(settings.weights) ? total : 1, signed: total === 0 };
+  return { taps, divisor: total || 1, signed: total === 0 };
 }
 
 /** What the drawn input holds: whole numbers from 0 to 9 that look as if drawn by lot. */

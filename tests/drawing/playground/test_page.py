@@ -1,0 +1,44 @@
+"""The page as one file, and the files it is joined from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tatamu.drawing import playground
+from tatamu.drawing.playground.page import page
+
+FILES = sorted(path for path in Path(playground.__file__).parent.iterdir() if path.suffix in {".mjs", ".css", ".html"})
+
+
+def test_it_is_one_file_without_anything_from_elsewhere() -> None:
+    text = page()
+    assert not re.search(r"https?://|//cdn|@import|^import |^export ", text, re.MULTILINE)
+    assert "default-src 'none'" in text
+    assert text.count("<script") == text.count("<style") == 1
+
+
+def test_every_module_is_in_it_once() -> None:
+    modules = [path.stem for path in FILES if path.suffix == ".mjs"]
+    assert len(modules) > 10
+    for name in modules:
+        assert page().count(f"const module_{name} = ") == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_files_are_small_and_lines_short(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert len(lines) < 400
+    assert [line for line in lines if len(line) > 120] == []
+
+
+def test_both_languages_have_the_same_words() -> None:
+    english, japanese = (
+        re.findall(r"^( +)(\w+):", (FILES[0].parent / f"{name}.mjs").read_text(encoding="utf-8"), re.MULTILINE)
+        for name in ("english", "japanese")
+    )
+    rules = [key for key in japanese if key not in english]
+    assert {indent for indent, _ in rules} == {"    "}  # Only Japanese explains the sentences, which are English.
+    assert [key for key in japanese if key not in rules] == english
