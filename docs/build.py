@@ -21,6 +21,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
+import tatamu
+
 ROOT = Path(__file__).resolve().parents[1]
 # The public names, and the parts of use by themselves. The function `explain` hides the module of its name.
 MODULES = ("tatamu", "!tatamu.explain", "tatamu.geometry", "tatamu.errors", "tatamu.reference")
@@ -33,6 +35,15 @@ NAVIGATION = (
     ("Keras から", "docs/keras.ja.html"),
     ("All documents", "docs/README.html"),
 )
+
+
+def modules() -> list[str]:
+    """The modules of the reference, with their public names in place.
+
+    pdoc looks for a name in the module itself, where some stand only after someone has asked for them.
+    """
+    vars(tatamu).update({name: getattr(tatamu, name) for name in tatamu.__all__})
+    return list(walk_specs(MODULES))
 
 
 def pages(root: Path = ROOT) -> list[PurePosixPath]:
@@ -68,7 +79,7 @@ def build(out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     pdoc.render.configure(docformat="google", template_directory=ROOT / "docs" / "templates")
     environment = pdoc.render.env
-    environment.globals.update(pages=NAVIGATION, modules=list(walk_specs(MODULES)), root=_root_of_module)
+    environment.globals.update(pages=NAVIGATION, modules=modules(), root=_root_of_module)
     pdoc.pdoc(*MODULES, output_directory=out / "api")
     for page in pages():
         _write_page(page, out)

@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 from pdoc.doc import Doc, Module
-from pdoc.extract import walk_specs
 
 from docs import build
 
 METHODS = (types.FunctionType, classmethod, staticmethod, property, cached_property)
-MODULES = sorted({*walk_specs(build.MODULES)})
+MODULES = build.modules()
 
 
 @pytest.fixture(scope="module")
