@@ -49,6 +49,7 @@ docs: $(READY)
 
 pictures: $(READY)
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/speed.py
 
 clean:
 	rm -rf $(VENV) build dist src/tatamu.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
