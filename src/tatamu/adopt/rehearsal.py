@@ -83,9 +83,9 @@ def _listening(model: Module, note: Callable[..., None]) -> Iterator[None]:
             handle.remove()
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's.
     def __init__(self, operators: Sequence[object], originals: dict[int, Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's.
         self.found: dict[Hashable, Request] = {}
         self._operators, self._originals = operators, originals
 

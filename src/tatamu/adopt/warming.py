@@ -75,12 +75,11 @@ def _prepare(what: Any, given: tuple[Any, ...]) -> None:
     given = tuple(_memory(it) if isinstance(it, Tensor) else it for it in given)
     device = given[0].device.type
     try:
-        passes = _passes(what, given, maps.of(device), device)
+        compute, operands = _ready(what, given, device)
     except Left:
         return
     if device != "cpu":  # There kernels are compiled when they first run.
-        for compute, operands in passes:
-            compute(*operands)
+        compute(*operands)
 
 
 def _memory(tensor: Tensor | None) -> Tensor | None:
@@ -90,22 +89,28 @@ def _memory(tensor: Tensor | None) -> Tensor | None:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
 
 
-def _passes(what: Any, given: tuple[Any, ...], ours: maps.Maps, device: str) -> list[Any]:
+def _ready(what: Any, given: tuple[Any, ...], device: str) -> tuple[Any, tuple[Tensor | None, ...]]:
+    """What computes a request, and what it takes.
+
+    Raises:
+        Left: it is torch's.
+    """
     if what is _FORWARD:
         input, weight, bias, *rest = given
-        return [(calls.forward(ours, device, input, weight, bias, Arguments(*rest)), (input, weight, bias))]
+        return calls.forward(device, input, weight, bias, Arguments(*rest)), (input, weight, bias)
     if what is _BACKWARD:
         grad_output, input, weight, _, *rest, wanted = given
-        compute = calls.backward(ours, device, grad_output, input, weight, Arguments(*rest), wanted)
-        return [(compute, (grad_output, input, weight))]
+        compute = calls.backward(device, grad_output, input, weight, Arguments(*rest), wanted)
+        return compute, (grad_output, input, weight)
+    ours = maps.of(device)
     if what is CONVOLUTION:
         input, weight, bias, *plain = given
-        return [(ours.prepare_forward(input, weight, bias, resolved(*plain)), (input, weight, bias))]
+        return ours.prepare_forward(input, weight, bias, resolved(*plain)), (input, weight, bias)
     if what is GRAD_BIAS:
         (grad_output,) = given
-        return [(ours.prepare_grad_bias(grad_output), (grad_output, grad_output, None))]
+        return ours.prepare_grad_bias(grad_output), (grad_output, grad_output, None)
     first, second, size, *plain, last = given
-    rest = first, second, size_of(size), resolved(*plain), last
+    common = first, second, size_of(size), resolved(*plain), last
     if what is GRAD_INPUT:
-        return [(ours.prepare_grad_input(*rest), (first, second, None))]
-    return [(ours.prepare_grad_weight(*rest), (second, first, None))]
+        return ours.prepare_grad_input(*common), (first, second, None)
+    return ours.prepare_grad_weight(*common), (second, first, None)
