@@ -22,6 +22,7 @@ from tatamu.errors.arguments import (
     PrecisionError,
     StridedSameError,
     StrideError,
+    UnreachableSizeError,
 )
 from tatamu.errors.base import TatamuError, did_you_mean
 from tatamu.errors.operands import (
@@ -75,6 +76,7 @@ __all__ = [
     "StrideError",
     "StridedSameError",
     "TatamuError",
+    "UnreachableSizeError",
     "UnsupportedDtypeError",
     "WeightDimensionsError",
     "WeightGroupsError",
