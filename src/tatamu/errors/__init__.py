@@ -23,6 +23,7 @@ from tatamu.errors.arguments import (
     RehearsalError,
     StridedSameError,
     StrideError,
+    UnreachableSizeError,
 )
 from tatamu.errors.base import TatamuError, did_you_mean
 from tatamu.errors.operands import (
@@ -93,6 +94,7 @@ __all__ = [
     "StridedSameError",
     "TatamuError",
     "TransposedConvolutionError",
+    "UnreachableSizeError",
     "UnsupportedDtypeError",
     "ValueReadError",
     "WeightDimensionsError",
