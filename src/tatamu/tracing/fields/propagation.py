@@ -36,8 +36,9 @@ _RULES: Mapping[Rule, str] = {
     spatial.adaptively_pooled: "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d "
     "adaptive_max_pool3d",
     spatial.interpolated: "upsample_nearest1d upsample_nearest2d upsample_nearest3d "
-    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d "
-    "upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa _upsample_bicubic2d_aa",
+    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_linear1d "
+    "upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d _upsample_bilinear2d_aa "
+    "_upsample_bicubic2d_aa",
     sums.copied: "copy_ copy",
     sums.reduced: "sum mean amax amin max min var std prod logsumexp linalg_vector_norm norm any all "
     "argmax argmin var_mean std_mean aminmax median",
@@ -55,26 +56,13 @@ _RULES: Mapping[Rule, str] = {
 _BY_NAME: Mapping[str, Rule] = {name: rule for rule, names in _RULES.items() for name in names.split()}
 
 _MAKES_NEW = frozenset(
-    [
-        "fill_",
-        "zero_",
-        "fill",
-        "zeros_like",
-        "ones_like",
-        "empty_like",
-        "full_like",
-        "rand_like",
-        "randn_like",
-        "new_empty",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-        "new_empty_strided",
-        "bernoulli_",
-        "normal_",
-        "uniform_",
-    ]
-)
+    (
+        "fill", "fill_", "zero_", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like",
+        "randn_like", "new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided", "bernoulli_",
+        "normal_", "uniform_",
+    )
+)  # fmt: skip
+"""Operations whose results have nothing of their inputs but sizes."""
 
 
 def propagated(walk: Walk) -> dict[int, Field]:

@@ -33,16 +33,12 @@ def convolved(step: Step, fields: Fields) -> Field:
         outputs, reads, steps = shape[1], [], []
         for axis in range(axes):
             stride, before, dilation = (pick(given[name], axis) for name in ("stride", "padding", "dilation"))
-            size, count, kernel = (
-                value.shape[2 + axis],
-                step.outputs[0].shape[2 + axis],
-                weight.shape[2 + axis],
-            )
+            size, count, kernel = (it.shape[2 + axis] for it in (value, step.outputs[0], weight))
             if given["transposed"]:
-                reads.append(windows.transposed(size, count, kernel, stride, before, dilation))
+                reads.append([*windows.transposed(size, count, kernel, stride, before, dilation)])
                 steps.append(Fraction(1, stride))
             else:
-                reads.append(windows.sliding(count, kernel, stride, before, dilation))
+                reads.append([*windows.sliding(count, kernel, stride, before, dilation)])
                 steps.append(Fraction(stride))
     channels = value.shape[1]
 

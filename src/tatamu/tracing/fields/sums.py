@@ -53,9 +53,7 @@ def reduced(step: Step, fields: Fields) -> list[Field]:
     value, given = step.inputs[0], step.arguments
     rank = len(value.shape)
     dims = given.get("dim")
-    several = (
-        dims if isinstance(dims, list | tuple) and dims else range(rank) if dims in (None, [], ()) else [dims]
-    )
+    several = [dims] if isinstance(dims, int) else dims or range(rank)
     gone = sorted(it % rank for it in several) if rank else []
     kept = [it for it in range(rank) if it not in gone]
     found = each(fields(value), lambda term: _without(term, gone))

@@ -161,13 +161,10 @@ def _replaced(
     bits = tuple(
         _or(reading.bits[base + j * low] for j in indices if 0 <= j < size) for base, indices in places
     )
-    is_all = outer == 1 and low == 1
+    goes_on = len(reading.axes) == 1  # Of several, the next position may be in the next row.
+    jump = step if outer == 1 and low == 1 else 1
     extents = tuple(
-        Extent(
-            *_windows(it, places, low, size, len(reading.axes) == 1),
-            it.jump * step if is_all else it.jump,
-            it.whole or whole,
-        )
+        Extent(*_windows(it, places, low, size, goes_on), it.jump * jump, it.whole or whole)
         for it in reading.extents
     )
     changed = replace(reading, bits=bits, extents=extents)
