@@ -30,20 +30,26 @@ class Value:
     is_parameter: bool = False
 
 
+Views = tuple[tuple[int, int], ...]
+"""From a tensor to a view of it: for each step its index, and which of its outputs."""
+
+
 @dataclass(frozen=True)
 class Write:
-    """What writing into a view does to the tensor that it views.
+    """What writing into a tensor does to those that share its memory.
 
     Attributes:
         before, after: the whole tensor.
-        views: indices of the steps from the whole tensor to the view that was written into.
+        views: from the whole tensor to the view that was written into.
         written: the view, after it was written into.
+        others: the other views of the whole tensor, after it, each with how it views it.
     """
 
     before: Value
     after: Value
-    views: tuple[int, ...]
+    views: Views
     written: Value
+    others: tuple[tuple[Value, Views], ...]
 
 
 @dataclass(frozen=True)
