@@ -43,7 +43,13 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
-from tatamu.errors.pictures import PictureFormError, PictureFrameError, PictureSubjectError, PictureTooLargeError, PoolPaddingError
+from tatamu.errors.pictures import (
+    PictureFormError,
+    PictureFrameError,
+    PictureSubjectError,
+    PictureTooLargeError,
+    PoolPaddingError,
+)
 
 __all__ = [
     "ArgumentLengthError",
