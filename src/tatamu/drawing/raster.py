@@ -1,7 +1,8 @@
 """A drawing as PNG or GIF, its shapes drawn with Pillow.
 
-Drawn three times as large and made smaller, so that edges are smooth. Always on light paper. The type is the one that
-Pillow brings along, so a picture looks the same everywhere; signs that it has not are written with those it has.
+Drawn three times as large and made smaller, so that edges are smooth. Always on light paper. The type is the
+one that Pillow brings along, so a picture looks the same everywhere; signs that it has not are written with
+those it has.
 """
 
 from __future__ import annotations
@@ -57,7 +58,12 @@ def _draw(
 ) -> None:
     dx, dy = offset
     if isinstance(shape, Box):
-        _box(image, canvas, (shape.x + dx, shape.y + dy, shape.x + dx + shape.width, shape.y + dy + shape.height), paint)
+        _box(
+            image,
+            canvas,
+            (shape.x + dx, shape.y + dy, shape.x + dx + shape.width, shape.y + dy + shape.height),
+            paint,
+        )
     elif isinstance(shape, Lines):
         for x1, y1, x2, y2 in shape.segments:
             _line(canvas, (x1 + dx, y1 + dy, x2 + dx, y2 + dy), paint)
@@ -70,12 +76,13 @@ def _box(
 ) -> None:
     x1, y1, x2, y2 = box
     if paint.fill is not None:
-        corners = tuple(round(_FINE * value) for value in box)
+        left, top, right, bottom = (round(_FINE * value) for value in box)
         if paint.opacity < 1:
-            below = image.crop(corners)
-            image.paste(Image.blend(below, Image.new("RGB", below.size, paint.fill), paint.opacity), corners[:2])
+            below = image.crop((left, top, right, bottom))
+            glow = Image.blend(below, Image.new("RGB", below.size, paint.fill), paint.opacity)
+            image.paste(glow, (left, top))
         else:
-            canvas.rectangle(corners, paint.fill)
+            canvas.rectangle((left, top, right, bottom), paint.fill)
     if paint.stroke is not None:
         for line in ((x1, y1, x2, y1), (x2, y1, x2, y2), (x2, y2, x1, y2), (x1, y2, x1, y1)):
             _line(canvas, line, paint)
