@@ -1,7 +1,7 @@
 """The playground's page as one file: no server, no network, no build tool.
 
-The parts are written by hand beside this module: `page.html`, `page.css` and ES modules, `*.mjs`. Joining puts each
-module into a function of its own, whose result is what it exports, so that names in different modules cannot meet.
+The parts are written by hand beside this module: `page.html`, `page.css` and ES modules, `*.mjs`. Each module
+is joined as a function of its own, whose result is what it exports: names in different modules cannot meet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ _EXPORT = re.compile(r"^export (?=(?:async )?function (\w+)|const (\w+))", re.MU
 
 def page() -> str:
     """The whole page: HTML, to be written to a file and opened in a browser."""
-    return _text("page.html").replace("/* page.css */", _text("page.css")).replace("/* main.mjs */", _script())
+    return (
+        _text("page.html").replace("/* page.css */", _text("page.css")).replace("/* main.mjs */", _script())
+    )
 
 
 def _text(name: str) -> str:
