@@ -43,6 +43,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
+from tatamu.errors.pictures import PictureFormError, PictureFrameError, PictureSubjectError, PictureTooLargeError, PoolPaddingError
 
 __all__ = [
     "ArgumentLengthError",
@@ -70,6 +71,11 @@ __all__ = [
     "PaddedInputDimensionsError",
     "PaddingModeError",
     "PaddingNameError",
+    "PictureFormError",
+    "PictureFrameError",
+    "PictureSubjectError",
+    "PictureTooLargeError",
+    "PoolPaddingError",
     "PrecisionError",
     "ReflectPaddingError",
     "StrideError",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from tatamu.drawing.palette import HUES, THEMES, Paint, paints
+
 _MAIN = "main.mjs"
 _IMPORT = re.compile(r'^import (\{[^}]*\}|\* as \w+) from "\./([\w.]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function (\w+)|const (\w+))", re.MULTILINE)
@@ -23,6 +25,22 @@ def page() -> str:
 
 def _text(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _palette() -> str:
+    """The colours of all pictures as CSS variables, each for light and for dark."""
+    light, dark = (_colours(paints(theme)) for theme in THEMES)
+    return "\n".join(f"--{name}: light-dark({light[name]}, {dark[name]});" for name in light)
+
+
+def _colours(painted: dict[str, Paint]) -> dict[str, str | None]:
+    found = {name: painted[name].fill for name in ("paper", "ink", "muted")}
+    found["faint"] = painted["faint"].stroke
+    for hue in HUES:
+        tint = painted[f"{hue}-tint"]
+        found |= {f"{hue}-tint": tint.fill, f"{hue}-line": tint.stroke}
+        found |= {f"{hue}-tap": painted[f"{hue}-tap"].fill, hue: painted[f"{hue}-edge"].stroke}
+    return found
 
 
 def _script() -> str:

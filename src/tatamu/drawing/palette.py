@@ -1,0 +1,73 @@
+"""Colours, light and dark, of everything that is drawn.
+
+Four hues, told apart by people who see few colours (blue, orange, bluish green and reddish purple after Okabe and
+Ito, "Color Universal Design", 2008), and each is named in words beside it. A hue has a tint for cells, a line
+between them, a strong tone for what is happening, and a glow that lies over cells under the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HUES = ("blue", "orange", "green", "purple")
+
+_TONES = {  # tint, line, strong, glow
+    "light": {
+        "blue": ("#d3e6f8", "#74a9d8", "#0f62a8", "#4a9be6"),
+        "orange": ("#fde4c3", "#e3a857", "#bf5f00", "#f7951b"),
+        "green": ("#c9eee2", "#5cb89d", "#00735c", "#2fb892"),
+        "purple": ("#f2dcec", "#cb8fbd", "#993782", "#d272bb"),
+    },
+    "dark": {
+        "blue": ("#1b3d5c", "#4a83b5", "#7cc0ff", "#7cc0ff"),
+        "orange": ("#523614", "#b37f3d", "#ffb454", "#ffb454"),
+        "green": ("#11473b", "#3d977d", "#4fdcb4", "#4fdcb4"),
+        "purple": ("#4a2743", "#a0658f", "#f09bd8", "#f09bd8"),
+    },
+}
+_PLAIN = {  # paper, ink, muted ink, faint line
+    "light": ("#ffffff", "#1b2430", "#586574", "#b4bec8"),
+    "dark": ("#12171d", "#e8edf2", "#9eabb8", "#4b5866"),
+}
+THEMES = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class Paint:
+    """How a style is painted; None for what it has not."""
+
+    fill: str | None = None
+    stroke: str | None = None
+    width: float = 1
+    dashed: bool = False
+    opacity: float = 1
+    """Of the fill."""
+    bold: bool = False
+
+
+def paints(theme: str) -> dict[str, Paint]:
+    """Every style's paint in a theme, 'light' or 'dark'."""
+    paper, ink, muted, faint = _PLAIN[theme]
+    found = {
+        "paper": Paint(paper),
+        "ink": Paint(ink),
+        "strong": Paint(ink, bold=True),
+        "muted": Paint(muted),
+        "faint": Paint(paper, faint, dashed=True),
+        "faintline": Paint(None, faint, dashed=True),
+        "rule": Paint(None, muted),
+        "hatch": Paint(None, muted),
+    }
+    for hue, (tint, line, strong, glow) in _TONES[theme].items():
+        found |= {
+            f"{hue}-tint": Paint(tint, line),
+            f"{hue}-copy": Paint(tint, line, dashed=True, opacity=0.45),
+            f"{hue}-copyline": Paint(None, line, dashed=True),
+            f"{hue}-line": Paint(None, line),
+            f"{hue}-edge": Paint(None, strong, 2.5),
+            f"{hue}-frame": Paint(None, strong, 1.5, dashed=True),
+            f"{hue}-tap": Paint(glow, line, opacity=0.45),
+            f"{hue}-link": Paint(None, strong),
+            f"{hue}-ink": Paint(strong, bold=True),
+        }
+    return found
