@@ -22,6 +22,11 @@ def test_it_is_one_file_without_anything_from_elsewhere() -> None:
     assert text.count("<script") == text.count("<style") == 1
 
 
+def test_every_colour_that_is_used_is_there() -> None:
+    text = page()
+    assert set(re.findall(r"var\(--([\w-]+)\)", text)) <= set(re.findall(r"--([\w-]+): light-dark\(#", text))
+
+
 def test_every_module_is_in_it_once() -> None:
     modules = [path.stem for path in FILES if path.suffix == ".mjs"]
     assert len(modules) > 10

@@ -18,9 +18,11 @@ _EXPORT = re.compile(r"^export (?=(?:async )?function (\w+)|const (\w+))", re.MU
 
 def page() -> str:
     """The whole page: HTML, to be written to a file and opened in a browser."""
-    return (
-        _text("page.html").replace("/* page.css */", _text("page.css")).replace("/* main.mjs */", _script())
-    )
+    parts = {"page.css": _text("page.css"), "palette": _palette(), "main.mjs": _script()}
+    text = _text("page.html")
+    for name, part in parts.items():
+        text = text.replace(f"/* {name} */", part)
+    return text
 
 
 def _text(name: str) -> str:

@@ -141,7 +141,7 @@ function lines(part, cell, rows, columns, style) {
 
 function number(x, y, cell, value, style) {
   const text = format(value);
-  const size = Math.min(cell * 0.46, (cell * 1.5) / Math.max(text.length, 1));
+  const size = Math.min(cell * 0.46, (cell * 1.25) / Math.max(text.length, 1));
   return `<text x="${x + cell / 2}" y="${y + cell / 2}" font-size="${size.toFixed(1)}" class="${style}">${text}</text>`;
 }
 
