@@ -40,9 +40,13 @@ def test_without_a_browser_it_says_where_the_page_is(tmp_path: Path, monkeypatch
     monkeypatch.setattr(webbrowser, "open", lambda _: False)
     result = run("playground")
     assert result.status == 1
-    assert result.stderr == f"tatamu: no browser was found; open {tmp_path / 'tatamu-playground.html'} in one\n"
+    assert (
+        result.stderr == f"tatamu: no browser was found; open {tmp_path / 'tatamu-playground.html'} in one\n"
+    )
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path, opened: list[str]) -> None:
-    assert str(tmp_path / "none") in complaint("playground", "-o", str(tmp_path / "none" / "p.html"), status=1)
+    assert str(tmp_path / "none") in complaint(
+        "playground", "-o", str(tmp_path / "none" / "p.html"), status=1
+    )
     assert opened == []

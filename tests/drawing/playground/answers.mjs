@@ -67,8 +67,7 @@ function numbers(settings, [height, width]) {
   const [first, end] = arithmetic.channelsRead(settings, last);
   const sums = Array.from({ length: height }, (_, p) =>
     Array.from({ length: width }, (_, q) => {
-      let total = 0;
-      for (let c = first; c < end; c += 1) total += weights.channelSum(settings, c, p, q);
+      const total = weights.channelsSum(settings, [first, end], p, q);
       return total / divisor + weights.biasNumber(settings, last);
     }),
   );

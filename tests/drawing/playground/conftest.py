@@ -21,7 +21,9 @@ Open = Callable[..., Any]
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed, in which the page is tried")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright, which drives Chromium, is not installed")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright, which drives Chromium, is not installed"
+    )
     with playwright.sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield started
@@ -41,7 +43,11 @@ def open_page(browser: Any, address: str) -> Iterator[Open]:
     contexts, requests, complaints = [], [], []
 
     def open_(hash_: str = "", **options: Any) -> Any:
-        options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "locale": "en-US"} | options
+        options = {
+            "viewport": {"width": 1280, "height": 900},
+            "reduced_motion": "reduce",
+            "locale": "en-US",
+        } | options
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()

@@ -1,4 +1,4 @@
-"""The shapes that Keras's layers give, by Keras's documentation: it need not be installed to read the page's lines.
+"""The shapes that Keras's layers give, by Keras's documentation, so that it need not be installed.
 
 Under the names that the page uses: `keras.layers.Conv2D` and so on. A layer is called with an image's shape
 (batch, height, width, channels). Source: keras.io/api/layers/convolution_layers/convolution2d.

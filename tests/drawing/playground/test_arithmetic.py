@@ -21,24 +21,30 @@ from tatamu.drawing import playground
 
 MODULES = Path(playground.__file__).parent
 NODE = shutil.which("node")
-SEED = 20_260
 COUNT = 500
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js, which runs the page's modules, is not installed")
+pytestmark = pytest.mark.skipif(
+    NODE is None, reason="Node.js, which runs the page's modules, is not installed"
+)
 
-Pair = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]  # settings, what is expected, what the page answers
+Pair = tuple[
+    dict[str, Any], dict[str, Any], dict[str, Any]
+]  # settings, what is expected, what the page answers
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
-    print(f"random.Random({SEED})")
-    source = random.Random(SEED)
+def answered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
+    source = random.Random(request.config.getoption("--seed"))
     settings = [*vectors.mistakes(), *(vectors.random_settings(source) for _ in range(COUNT))]
     file = tmp_path_factory.mktemp("vectors") / "vectors.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
     script = Path(__file__).with_name("answers.mjs")
     finished = subprocess.run(
-        [str(NODE), str(script), str(MODULES), str(file)], capture_output=True, text=True, timeout=60, check=False
+        [str(NODE), str(script), str(MODULES), str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
     answers = json.loads(finished.stdout)
@@ -86,23 +92,19 @@ def test_the_address_holds_everything(answered: list[Pair]) -> None:
 
 
 def test_what_is_read_is_what_the_gradient_says(working: list[Pair]) -> None:
-    """The derivative of an output by the input is nonzero where it reads; with positive weights nothing cancels."""
+    """An output's derivative by the input is nonzero where it reads; of positive weights nothing cancels."""
     for settings, expected, answer in working[::3]:
         channels, (height, width) = settings["channels"], settings["size"]
         x = torch.ones(1, channels, height, width, dtype=torch.float64, requires_grad=True)
         (top, bottom), (left, right) = expected["padding"]
         mode = settings["mode"]
-        padded = torch_functional.pad(
-            x, (left, right, top, bottom), "constant" if mode == "zeros" else mode
-        )
+        padded = torch_functional.pad(x, (left, right, top, bottom), "constant" if mode == "zeros" else mode)
         padded.retain_grad()
         weight = torch.ones(
             settings["outChannels"], channels // settings["groups"], *settings["kernel"], dtype=torch.float64
         )
         stride, dilation = settings["stride"], settings["dilation"]
-        y = torch_functional.conv2d(
-            padded, weight, None, stride, 0, dilation, settings["groups"]
-        )
+        y = torch_functional.conv2d(padded, weight, None, stride, 0, dilation, settings["groups"])
         assert list(y.shape[1:]) == answer["output"]
         outputs, rows, columns = answer["output"]
         for o, p, q in {(0, 0, 0), (outputs - 1, rows - 1, columns - 1), (outputs // 2, rows // 2, 0)}:

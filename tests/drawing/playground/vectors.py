@@ -1,7 +1,7 @@
 """Settings of the playground at random, and what tatamu and torch say of them: what its page is held to.
 
-A vector's `settings` are those of `settings.mjs`; the rest is expected of them. tatamu is asked through its layer
-on meta tensors, torch (in float64) for what padding shows and what is read.
+Settings are those of `settings.mjs`. tatamu is asked through its layer on meta tensors, torch for what is in
+the padding.
 """
 
 from __future__ import annotations
@@ -127,14 +127,22 @@ def address(settings: Settings) -> str:
 
     (top, bottom), (left, right) = settings["sides"]
     given = {"int": f"{top}", "pair": f"{top}x{left}", "sides": f"{top}_{bottom}x{left}_{right}"}
-    padding = given.get(settings["padding"], settings["padding"])
-    size = "x".join(map(str, (settings["channels"], *settings["size"])))
-    return (
-        f"in={size}&c={settings['inChannels']}&out={settings['outChannels']}&k={pair('kernel')}&s={pair('stride')}"
-        f"&p={padding}&d={pair('dilation')}&g={settings['groups']}&bias={settings['bias']:d}"
-        f"&mode={settings['mode']}&w={settings['weights']}&picture={settings['picture']}"
-        f"&depthwise={settings['depthwise']:d}"
-    )
+    words = {
+        "in": "x".join(map(str, (settings["channels"], *settings["size"]))),
+        "c": "" if settings["inChannels"] == settings["channels"] else settings["inChannels"],
+        "out": settings["outChannels"],
+        "k": pair("kernel"),
+        "s": pair("stride"),
+        "p": given.get(settings["padding"], settings["padding"]),
+        "d": "" if pair("dilation") == "1" else pair("dilation"),
+        "g": "" if settings["groups"] == 1 else settings["groups"],
+        "bias": "" if settings["bias"] else 0,
+        "mode": settings["mode"].replace("zeros", ""),
+        "w": settings["weights"].replace("sobelX", ""),
+        "picture": settings["picture"].replace("mountain", ""),
+        "depthwise": "" if settings["depthwise"] else 0,
+    }
+    return "&".join(f"{key}={word}" for key, word in words.items() if word != "")
 
 
 def arguments(settings: Settings) -> dict[str, Any]:
@@ -183,9 +191,7 @@ def expected(settings: Settings) -> dict[str, Any]:
         "parameters": sum(parameter.numel() for parameter in layer.parameters()),
         "macs": geometry.macs,
         "field": [field.size for field in geometry.receptive_field],
-        "shown": [
-            shown(settings["size"][i], padding[i], settings["mode"]) for i in (0, 1)
-        ],
+        "shown": [shown(settings["size"][i], padding[i], settings["mode"]) for i in (0, 1)],
         "text": str(layer),
     }
 

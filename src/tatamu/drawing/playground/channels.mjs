@@ -27,11 +27,9 @@ export function channelMap(settings, chosen, width) {
   rows[1].forEach((o, j) =>
     rows[0].forEach((c, i) => {
       if (o === null || c === null || groupOf[0](c) !== groupOf[1](o)) return;
-      const style = o === chosen ? "link chosen" : "link";
-      links.push([
-        o === chosen,
-        `<line x1="${x[0](i)}" y1="${upper + 7}" x2="${x[1](j)}" y2="${lower - 7}" class="${style} ${hue(groupOf[1](o))}"/>`,
-      ]);
+      const style = `${o === chosen ? "link chosen" : "link"} ${hue(groupOf[1](o))}`;
+      const ends = `x1="${x[0](i)}" y1="${upper + 7}" x2="${x[1](j)}" y2="${lower - 7}"`;
+      links.push([o === chosen, `<line ${ends} class="${style}"/>`]);
     }),
   );
   rows.forEach((row, side) =>

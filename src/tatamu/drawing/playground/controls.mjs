@@ -3,14 +3,15 @@
 import { MODES, STRINGS, axes } from "./arithmetic.mjs";
 import { element, options } from "./elements.mjs";
 import { LIMITS, PADDINGS, PAIRS, limited } from "./settings.mjs";
+import { PRESETS } from "./weights.mjs";
 
 /** How far the sliders go; the numbers beside them go on to LIMITS. */
 const SLIDERS = { size: 24, channels: 16, kernel: 11, stride: 6, dilation: 6, sides: 8, groups: 16 };
 const SIDES = ["top", "bottom", "left", "right"];
 
 /**
- * Fills `root`; `change(patch)` is called with what the user sets. Returns a function (settings, words, mistake, amounts)
- * that shows them.
+ * Fills `root`; `change(patch)` is called with what the user sets. Returns a function (settings, words, mistake) that
+ * shows them.
  */
 export function makeControls(root, change) {
   let current = null;
@@ -55,10 +56,11 @@ export function makeControls(root, change) {
     depthwise.textContent = words.depthwiseButton;
   });
   single(layer, "groups", "groups", (value) => ({ groups: value }), [depthwise]);
-  modeChoice(layer);
+  choice(layer, "mode", MODES, "modes");
   const bias = check("bias", (on) => change({ bias: on }));
   layer.append(fieldBlock("bias", [], [bias.node], shows));
   shows.push((settings) => bias.show(settings.bias, settings.bias ? "True" : "False", "bias"));
+  choice(layer, "weights", Object.keys(PRESETS), "weightNames");
 
   function pair(parent, name) {
     const rows = [0, 1].map((axis) =>
@@ -123,13 +125,13 @@ export function makeControls(root, change) {
     });
   }
 
-  function modeChoice(parent) {
-    const mode = element("select", { id: "mode" });
-    mode.addEventListener("change", () => change({ mode: mode.value }));
-    parent.append(fieldBlock("mode", [mode], [], shows));
+  function choice(parent, field, values, names) {
+    const select = element("select", { id: field });
+    select.addEventListener("change", () => change({ [field]: select.value }));
+    parent.append(fieldBlock(field, [select], [], shows));
     shows.push((settings, words) => {
-      options(mode, MODES, words.modes, settings.mode);
-      mode.setAttribute("aria-label", words.labels.mode);
+      options(select, values, words[names], settings[field]);
+      select.setAttribute("aria-label", words.labels[field]);
     });
   }
 

@@ -1,8 +1,9 @@
 // Every word of the page in English. Functions take what the sentence speaks of.
 
 const many = (count, one, more = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+const signed = (value) => String(value).replace("-", "−");
 const range = (given) => {
-  const values = given.map((value) => String(value).replace("-", "−"));
+  const values = given.map(signed);
   if (values.length === 1) return `${values[0]}`;
   const consecutive = given.at(-1) - given[0] === given.length - 1;
   return consecutive ? `${values[0]} to ${values.at(-1)}` : values.join(", ");
@@ -15,8 +16,8 @@ export const english = {
   language: "Language",
   theme: "Theme",
   themes: { auto: "system", light: "light", dark: "dark" },
-  example: "Start from",
-  chooseExample: "an example…",
+  example: "Start from an example",
+  chooseExample: "Start from an example…",
   examples: {
     plain: "3×3, size kept",
     stem: "7×7, stride 2 (ResNet's first layer)",
@@ -55,9 +56,11 @@ export const english = {
     count === 0
       ? `Input pixel (row ${row}, column ${column}) is never read.`
       : `Input pixel (row ${row}, column ${column}) is read by ${many(count, "output")}.`,
-  isZero: (row, column, count) => `Padding (row ${row}, column ${column}) is a zero; ${many(count, "output")} read it.`,
+  isZero: (row, column, count) =>
+    `Padding (row ${signed(row)}, column ${signed(column)}) is a zero; ${many(count, "output")} read it.`,
   isCopy: (row, column, r, c, count) =>
-    `Padding (row ${row}, column ${column}) shows pixel (row ${r}, column ${c}); ${many(count, "output")} read it.`,
+    `Padding (row ${signed(row)}, column ${signed(column)}) shows pixel (row ${r}, column ${c}); ` +
+    `${many(count, "output")} read it.`,
   legend: {
     pixel: "input pixel",
     padding: "padding",
@@ -102,19 +105,21 @@ export const english = {
     groups: "groups",
     bias: "bias",
     mode: "padding_mode",
+    weights: "weight",
   },
   hints: {
     channels: "of the image that comes in",
-    size: "(height, width), in that order",
-    inChannels: "what the layer expects",
-    outChannels: "kernels, one for each result",
+    size: "(height, width)",
+    inChannels: "what it expects",
+    outChannels: "what it makes",
     kernel: "taps",
-    stride: "pixels from one output to the next",
-    dilation: "pixels from one tap to the next",
+    stride: "step of the kernel, in pixels",
+    dilation: "step between taps, in pixels",
     padding: "pixels added around the input",
-    groups: "channels share no work across groups",
-    bias: "one number added for each output channel",
+    groups: "sets of channels kept apart",
+    bias: "added to each output channel",
     mode: "what the padding shows",
+    weights: "the kernel's numbers, by name",
   },
   apart: "apart",
   apartOf: (label) => `${label}: height and width apart`,
@@ -145,7 +150,7 @@ export const english = {
       ? `Output channel ${channel} reads input channel ${first} of ${of}.`
       : `Output channel ${channel} reads input channels ${first} to ${last} of ${of}.`,
   pictures: "On a real picture",
-  picturesText: "The same kernel, stride, padding and dilation on a picture of 120 × 180 pixels.",
+  picturesText: "The same weight, stride, padding and dilation on a picture of 120 × 180 pixels.",
   picture: "Picture",
   pictureNames: { mountain: "mountain", tatami: "tatami mats", shapes: "shapes", rings: "rings" },
   own: "A picture of yours…",

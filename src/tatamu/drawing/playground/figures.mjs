@@ -12,7 +12,7 @@ import {
 import { channelMap } from "./channels.mjs";
 import { byId, element, setText } from "./elements.mjs";
 import { format } from "./scene.mjs";
-import { biasNumber, channelSum, kernelOf, products } from "./weights.mjs";
+import { biasNumber, channelsSum, kernelOf, products } from "./weights.mjs";
 
 const MOST_TERMS = 25; // Longer sums are given as their result alone.
 const MOST_CHANNELS = 4;
@@ -96,8 +96,7 @@ export function showSum(settings, view, words) {
     lines.push([words.sumChannel(channel), text]);
   }
   if (end - first > MOST_CHANNELS) {
-    let rest = 0;
-    for (let c = first + MOST_CHANNELS; c < end; c += 1) rest += channelSum(settings, c, view.row, view.column);
+    const rest = channelsSum(settings, [first + MOST_CHANNELS, end], view.row, view.column);
     sums.push(rest);
     lines.push([words.sumOthers(first + MOST_CHANNELS, end - 1), format(rest)]);
   }

@@ -1,7 +1,8 @@
 // このページの日本語。文になるものは関数で、話題の数を受け取る。
 
+const signed = (value) => String(value).replace("-", "−");
 const range = (given) => {
-  const values = given.map((value) => String(value).replace("-", "−"));
+  const values = given.map(signed);
   if (values.length === 1) return `${values[0]}`;
   const consecutive = given.at(-1) - given[0] === given.length - 1;
   return consecutive ? `${values[0]}〜${values.at(-1)}` : values.join("、");
@@ -15,7 +16,7 @@ export const japanese = {
   theme: "配色",
   themes: { auto: "自動", light: "ライト", dark: "ダーク" },
   example: "例から始める",
-  chooseExample: "選択してください",
+  chooseExample: "例から始める…",
   examples: {
     plain: "3×3、サイズを保つ",
     stem: "7×7、ストライド 2（ResNet の最初の層）",
@@ -72,9 +73,9 @@ export const japanese = {
       ? `入力の画素（${row} 行 ${column} 列）は一度も読まれません。`
       : `入力の画素（${row} 行 ${column} 列）は、${count} 個の出力から読まれます。`,
   isZero: (row, column, count) =>
-    `パディング（${row} 行 ${column} 列）は 0 です。${count} 個の出力から読まれます。`,
+    `パディング（${signed(row)} 行 ${signed(column)} 列）は 0 です。${count} 個の出力から読まれます。`,
   isCopy: (row, column, r, c, count) =>
-    `パディング（${row} 行 ${column} 列）は、画素（${r} 行 ${c} 列）の値です。${count} 個の出力から読まれます。`,
+    `パディング（${signed(row)} 行 ${signed(column)} 列）は、画素（${r} 行 ${c} 列）の値です。${count} 個の出力から読まれます。`,
   legend: {
     pixel: "入力の画素",
     padding: "パディング",
@@ -119,19 +120,21 @@ export const japanese = {
     groups: "groups",
     bias: "bias",
     mode: "padding_mode",
+    weights: "weight",
   },
   hints: {
     channels: "入力画像のチャネル数",
     size: "(高さ, 幅) の順",
-    inChannels: "層が受け取るチャネル数",
-    outChannels: "出力のチャネル数（カーネルの組の数）",
+    inChannels: "受け取るチャネル数",
+    outChannels: "出力のチャネル数",
     kernel: "カーネルの大きさ",
     stride: "カーネルを動かす間隔",
     dilation: "カーネルの要素どうしの間隔",
     padding: "入力の周囲に足す画素",
-    groups: "チャネルを分けるグループの数",
+    groups: "チャネルの組の数",
     bias: "出力チャネルごとに足す値",
     mode: "パディングに入る値",
+    weights: "カーネルの値（名前で選択）",
   },
   apart: "別々に",
   apartOf: (label) => `${label}：高さと幅を別々に`,

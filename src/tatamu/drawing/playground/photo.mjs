@@ -16,7 +16,7 @@ export function makePhoto(change) {
 
   for (const [id, read] of [
     ["picture", (value) => ({ picture: value })],
-    ["weights", (value) => ({ weights: value })],
+    ["picture-weights", (value) => ({ weights: value })],
     ["depthwise", (value) => ({ depthwise: value === "depthwise" })],
   ]) {
     byId(id).addEventListener("change", (event) => {
@@ -40,8 +40,9 @@ export function makePhoto(change) {
   function show(settings, words) {
     last = [settings, words];
     const names = { ...words.pictureNames, own: words.ownName };
-    options(byId("picture"), [...Object.keys(PICTURES), ...(own ? ["own"] : [])], names, own ? "own" : settings.picture);
-    options(byId("weights"), Object.keys(PRESETS), words.weightNames, settings.weights);
+    const known = [...Object.keys(PICTURES), ...(own ? ["own"] : [])];
+    options(byId("picture"), known, names, own ? "own" : settings.picture);
+    options(byId("picture-weights"), Object.keys(PRESETS), words.weightNames, settings.weights);
     options(byId("depthwise"), ["depthwise", "mixed"], words, settings.depthwise ? "depthwise" : "mixed");
     setText(byId("own-note"), failed ? words.ownFailed : words.ownNote);
     if (!own) drawn[settings.picture] ??= { planes: draw(settings.picture), size: PICTURE_SIZE };
@@ -53,11 +54,12 @@ export function makePhoto(change) {
     setText(byId("photo-mistake"), mistake?.sentence ?? "");
     byId("photo-mistake").hidden = !mistake;
     byId("after").parentElement.hidden = Boolean(mistake);
+    byId("signed-note").hidden = true;
+    if (mistake) return;
     const { signed, taps } = kernelOf(settings);
+    byId("signed-note").hidden = !signed;
     // Larger kernels of differences sum more of them: shown as strong as Sobel's with 3 × 3 taps.
     const strength = Math.max(taps.flat().reduce((sum, tap) => sum + Math.max(tap, 0), 0) / 4, 1);
-    byId("signed-note").hidden = Boolean(mistake) || !signed;
-    if (mistake) return;
     const results = planes.map((plane) => convolvePlane(settings, plane, size));
     const after = (settings.depthwise ? results.map(({ values }) => values) : [mean(results)]).map((plane) =>
       signed ? plane.map((value) => Math.abs(value) / strength) : plane,
@@ -75,7 +77,7 @@ function mean(results) {
   return results[0].values.map((_, i) => (results[0].values[i] + results[1].values[i] + results[2].values[i]) / 3);
 }
 
-/** Paints three planes; a pixel is as large as in a picture `across` pixels wide that fills its column. */
+/** Paints three planes; where there is room, pixels are as large as in a picture `across` wide that fills its column. */
 function paint(canvas, planes, [height, width], across) {
   canvas.height = height;
   canvas.width = width;

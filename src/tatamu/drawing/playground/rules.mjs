@@ -17,7 +17,8 @@ export function mistake(settings) {
 
 /** The same for a picture with as many channels as the layer takes: whether it fits. */
 export function mistakeOnPicture(settings, size) {
-  return argumentsMistake(settings) ?? fitMistake(settings, [1, settings.inChannels, ...size]);
+  const input = [1, settings.inChannels, ...size];
+  return stridedSameMistake(settings) ?? argumentsMistake(settings) ?? fitMistake(settings, input);
 }
 
 function broken(rule, fields, ...values) {
@@ -25,7 +26,7 @@ function broken(rule, fields, ...values) {
 }
 
 function whenMade(settings) {
-  const { groups, inChannels, outChannels, padding, stride } = settings;
+  const { groups, inChannels, outChannels } = settings;
   if (groups <= 0) return broken("groups", ["groups"], groups);
   for (const [field, name, channels] of [
     ["inChannels", "in_channels", inChannels],
@@ -35,10 +36,12 @@ function whenMade(settings) {
       return broken("channelsNotDivisible", [field, "groups"], name, channels, groups);
     }
   }
-  if (padding === "same" && stride.some((step) => step !== 1)) {
-    return broken("stridedSame", ["padding", "stride"], pairArgument(settings, "stride"));
-  }
-  return null;
+  return stridedSameMistake(settings);
+}
+
+function stridedSameMistake(settings) {
+  if (settings.padding !== "same" || settings.stride.every((step) => step === 1)) return null;
+  return broken("stridedSame", ["padding", "stride"], pairArgument(settings, "stride"));
 }
 
 function whenCalled(settings, size) {

@@ -64,9 +64,9 @@ export function layout(settings, width, height) {
 }
 
 /**
- * The drawing. `view` is { row, column, channel, pixel, playing, plane }: the output position and channel that are
- * shown, a position of the input that is pointed at (or null), whether later outputs are still to come, and the output's
- * numbers. `texts` has the names of the three grids.
+ * The drawing. `view` is { row, column, channel, pixel, readers, playing, plane }: the output position and channel that
+ * are shown, a position of the input that is pointed at (or null) and the outputs that read it, whether later outputs
+ * are still to come, and the output's numbers. `texts` has the names of the three grids.
  */
 export function scene(settings, place, view, texts) {
   const [rows, columns] = axes(settings);
@@ -141,7 +141,7 @@ function lines(part, cell, rows, columns, style) {
 
 function number(x, y, cell, value, style) {
   const text = format(value);
-  const size = Math.min(cell * 0.46, (cell * 1.5) / Math.max(text.length, 1));
+  const size = Math.min(cell * 0.46, (cell * 1.25) / Math.max(text.length, 1));
   return `<text x="${x + cell / 2}" y="${y + cell / 2}" font-size="${size.toFixed(1)}" class="${style}">${text}</text>`;
 }
 
@@ -300,7 +300,7 @@ function label(place, name, texts) {
   if (!part) return "";
   const [x, y] = [part.x + part.width / 2, part.y + part.height];
   return (
-    `<text x="${x}" y="${y + 18}" class="name">${texts[name]}</text>` +
+    `<text x="${x}" y="${y + 18}" class="name ${name}">${texts[name]}</text>` +
     `<text x="${x}" y="${y + 33}" class="measure">${texts[`${name}Size`]}</text>`
   );
 }

@@ -46,7 +46,7 @@ export function defaults() {
   };
 }
 
-/** The address's part after #. */
+/** The address's part after #; what is as torch has it by default, or as the page opens with, is left out. */
 export function toHash(settings) {
   const [[top, bottom], [left, right]] = settings.sides;
   const given = {
@@ -54,25 +54,29 @@ export function toHash(settings) {
     pair: `${top}x${left}`,
     sides: `${top}_${bottom}x${left}_${right}`,
   };
+  const usual = defaults();
   const words = {
     in: [settings.channels, ...settings.size].join("x"),
-    c: settings.inChannels,
+    c: settings.inChannels === settings.channels ? null : settings.inChannels,
     out: settings.outChannels,
     k: pairWord(settings, "kernel"),
     s: pairWord(settings, "stride"),
     p: given[settings.padding] ?? settings.padding,
-    d: pairWord(settings, "dilation"),
-    g: settings.groups,
-    bias: settings.bias ? 1 : 0,
-    mode: settings.mode,
-    w: settings.weights,
-    picture: settings.picture,
-    depthwise: settings.depthwise ? 1 : 0,
+    d: unless(pairWord(settings, "dilation"), "1"),
+    g: unless(settings.groups, usual.groups),
+    bias: settings.bias ? null : 0,
+    mode: unless(settings.mode, usual.mode),
+    w: unless(settings.weights, usual.weights),
+    picture: unless(settings.picture, usual.picture),
+    depthwise: settings.depthwise ? null : 0,
   };
   return Object.entries(words)
+    .filter(([, word]) => word !== null)
     .map(([key, word]) => `${key}=${word}`)
     .join("&");
 }
+
+const unless = (value, usual) => (value === usual ? null : value);
 
 function pairWord(settings, name) {
   const [height, width] = settings[name];

@@ -136,9 +136,10 @@ export function makeStage(written) {
     step(1);
   });
   byId("position").addEventListener("input", (event) => {
+    const at = Number(event.target.value); // Stopping draws, which sets the slider.
     play(false);
     const [, width] = size();
-    moveTo(Math.floor(event.target.value / width), event.target.value % width);
+    moveTo(Math.floor(at / width), at % width);
   });
   addEventListener("resize", () => settings && measure());
 

@@ -79,9 +79,19 @@ export function shown(settings, channel, row, column) {
   return fromRow === null || fromColumn === null ? 0 : inputNumber(channel, fromRow, fromColumn);
 }
 
-/** The sum of one channel's products, before the divisor. */
-export function channelSum(settings, channel, p, q) {
-  return products(settings, channel, p, q).reduce((total, { x, w }) => total + x * w, 0);
+/** The sum of the products of the channels [first, end), before the divisor. */
+export function channelsSum(settings, [first, end], p, q) {
+  const [rows, columns] = axes(settings);
+  const { taps } = kernelOf(settings);
+  const across = positions(columns, q);
+  let total = 0;
+  positions(rows, p).forEach((row, i) =>
+    across.forEach((column, j) => {
+      if (taps[i][j] === 0) return;
+      for (let c = first; c < end; c += 1) total += taps[i][j] * shown(settings, c, row, column);
+    }),
+  );
+  return total;
 }
 
 /**
