@@ -7,6 +7,7 @@ _collects = gc.isenabled()
 gc.disable()
 try:
     from tatamu import functional
+    from tatamu.adopt import convert, disable, enable, enabled, revert, status
     from tatamu.errors import TatamuError
     from tatamu.explain import explain
     from tatamu.freezing import freeze, thaw
@@ -22,10 +23,16 @@ __all__ = [
     "LazyConv2d",
     "TatamuError",
     "conv2d",
+    "convert",
+    "disable",
+    "enable",
+    "enabled",
     "explain",
     "freeze",
     "functional",
     "get_precision",
+    "revert",
     "set_precision",
+    "status",
     "thaw",
 ]

@@ -1,0 +1,6 @@
+"""tatamu inside a program that was not written for it."""
+
+from tatamu.adopt.layers import Conversion, convert, revert
+from tatamu.adopt.switch import Status, disable, enable, enabled, status
+
+__all__ = ["Conversion", "Status", "convert", "disable", "enable", "enabled", "revert", "status"]
