@@ -121,6 +121,13 @@ MISTAKES = [
     ),
     Mistake(7, lambda t: t.conv2d(x(), w(8, 4)), errors.WeightDimensionsError, "takes four"),
     Mistake(
+        7,
+        lambda t: t.conv2d(x(), w(8, 4, 3), padding="same"),
+        errors.WeightDimensionsError,
+        "takes four",
+        "Expected 3-dimensional input for 3-dimensional weight[8, 4, 3], but got",
+    ),
+    Mistake(
         8,
         lambda t: t.conv2d(x(1, 4, 2, 5), w()),
         errors.KernelTooLargeError,

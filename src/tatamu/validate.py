@@ -119,7 +119,7 @@ def resolve(
             raise errors.PaddedInputDimensionsError.of(input_size, padding_mode)
         raise errors.InputDimensionsError.of(input_size)
     if len(weight_size) != 4:
-        raise errors.WeightDimensionsError.of(weight_size)
+        raise errors.WeightDimensionsError.of(weight_size, input_size, padding)
     convolution = Convolution(
         strides := _pair("stride", stride),
         _padding(padding, strides, dilations := _pair("dilation", dilation), input_size, weight_size),

@@ -55,18 +55,25 @@ class WeightDimensionsError(TatamuError, RuntimeError):
     """The weight is not (out_channels, in_channels / groups, kh, kw)."""
 
     @classmethod
-    def of(cls, weight_size: Sequence[int]) -> WeightDimensionsError:
-        """torch speaks of the stride here, or asks for three dimensions."""
-        axes = len(weight_size) - 2
-        phrase = (
-            f"expected stride to be a single integer value or a list of {axes} values to match the "
-            f"convolution dimensions"
-            if axes >= 1
-            else "weight should have at least three dimensions"
-        )
+    def of(
+        cls, weight_size: Sequence[int], input_size: Sequence[int], padding: object
+    ) -> WeightDimensionsError:
+        """torch speaks of the stride here, or of the input if it is to pad itself, or asks for three."""
+        count = len(weight_size)
+        if count < 3:
+            phrase = "weight should have at least three dimensions"
+        elif padding == "same":
+            phrase = (
+                f"Expected {count}-dimensional input for {count}-dimensional weight{size_text(weight_size)}, "
+                f"but got input of size {size_text(input_size)} instead"
+            )
+        else:
+            phrase = (
+                f"expected stride to be a single integer value or a list of {count - 2} values to match the "
+                f"convolution dimensions"
+            )
         return cls(
-            f"{phrase}: a weight of size {size_text(weight_size)} has {axes + 2} dimensions; conv2d takes "
-            f"four, "
+            f"{phrase}: a weight of size {size_text(weight_size)} has {count} dimensions; conv2d takes four, "
             "(out_channels, in_channels / groups, kernel height, kernel width)"
         )
 
