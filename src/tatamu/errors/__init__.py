@@ -43,7 +43,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
-from tatamu.errors.tracing import InputSizeError, ModelError, ValueReadError
+from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
     "ArgumentLengthError",
@@ -78,6 +78,7 @@ __all__ = [
     "StrideError",
     "StridedSameError",
     "TatamuError",
+    "TransposedConvolutionError",
     "UnsupportedDtypeError",
     "ValueReadError",
     "WeightDimensionsError",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
-from tatamu.errors.base import TatamuError
+from tatamu.errors.base import TatamuError, size_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class ModelError(TatamuError, ValueError):
@@ -90,6 +94,45 @@ class ValueReadError(TatamuError, RuntimeError):
         return cls(
             f"{operator} asks for values that depend on the input, and a trace knows sizes alone; trace the "
             "parts of the model before and after it one by one"
+        )
+
+
+class TransposedConvolutionError(TatamuError, RuntimeError):
+    """The arguments make no transposed convolution."""
+
+    @classmethod
+    def of_channels(cls, input_size: Sequence[int], weight_size: Sequence[int], groups: int) -> Self:
+        """Sizes with the batch."""
+        return cls(
+            f"Given transposed=1, weight of size {size_text(weight_size)} and groups={groups}, expected "
+            f"input{size_text(input_size)} to have {weight_size[0]} channels, a multiple of groups; its "
+            f"dimension 1 holds the channels"
+        )
+
+    @classmethod
+    def of_bias(cls, bias_size: Sequence[int], weight_size: Sequence[int], groups: int) -> Self:
+        """Sizes as they were given."""
+        return cls(
+            f"Given transposed=1, weight of size {size_text(weight_size)} and groups={groups}, expected bias "
+            f"to be 1-dimensional with {weight_size[1] * groups} elements, but got {size_text(bias_size)}"
+        )
+
+    @classmethod
+    def of_arguments(cls, stride: int, padding: int, dilation: int, output_padding: int) -> Self:
+        """Of the axis where they are wrong."""
+        return cls(
+            "a transposed convolution takes stride and dilation from 1 and padding from 0, and output "
+            "padding must be smaller than either stride or dilation, but got "
+            f"stride={stride}, padding={padding}, dilation={dilation}, output_padding={output_padding}"
+        )
+
+    @classmethod
+    def of_output(cls, input_size: Sequence[int], output: int) -> Self:
+        """`output` is the size that would come out along one axis."""
+        return cls(
+            f"Given input size per channel: {size_text(input_size[2:])}, the output of the transposed "
+            f"convolution would have {output} pixels along an axis, which is too small; padding takes off "
+            "twice its amount"
         )
 
 
