@@ -340,7 +340,7 @@ BROKEN: dict[str, Broken] = {
     "a shortcut with the channels of its input": Broken(
         resnet_shortcut_channels, (3, 64, 64), "layer2.0", ("layer2.0.shortcut.0",)
     ),
-    "no shortcut where the block strides": Broken(resnet_no_shortcut, (3, 64, 64), "layer2.0", ("layer2.0.conv1",)),
+    "no shortcut where the block strides": Broken(resnet_no_shortcut, (3, 64, 64), "layer2.0", ("layer2.0.shortcut",)),
     "BatchNorm2d of the stage before": Broken(resnet_bn, (3, 64, 64), "layer3.1.bn1", ("layer3.1.bn1",)),
     "the head of a larger ResNet": Broken(resnet_head, (3, 64, 64), "head.2", ("head.2",)),
     "no Flatten after global pooling": Broken(resnet_no_flatten, (3, 64, 64), "head.1", ("head.1",)),

@@ -171,8 +171,7 @@ def _counts(meeting: Meeting, source: Source, now: int) -> list[tuple[float, int
             found.append((2.5, now + wanted - got))
         if got and now * wanted % got == 0:
             found.append((2, now * wanted // got))
-    usual = _usual(meeting.model, source, ("out_channels", "out_features"))
-    found += [(2, it) for it in usual.values()]
+    found += [(2, it) for it in _usual_counts(meeting.model, source)]
     if meeting.pairs or not meeting.inner:
         axis = channel_axis(source.layer, source.inputs)
         if axis is not None:
@@ -185,16 +184,34 @@ def _counts(meeting: Meeting, source: Source, now: int) -> list[tuple[float, int
     return sorted((cost, count) for count, cost in best.items())
 
 
-def _usual(model: Module, source: Source, names: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """The arguments that most layers have which stand in the same place of another block."""
+def _usual(model: Module, source: Source) -> dict[str, Any]:
+    """The one argument in which a layer differs from most of those in the same place of other blocks.
+
+    Channels do not count: they differ from block to block.
+    """
     pattern = re.escape(re.sub(r"\d+", "0", source.path)).replace("0", r"\d+")
-    votes: dict[str, Counter[Any]] = {}
+    mine = {name: it for name, it in layers.arguments(source.layer).items() if name in extents.VALUES}
+    votes: Counter[tuple[str, Any] | None] = Counter()
     for path, layer in model.named_modules():
         if path != source.path and type(layer) is type(source.layer) and re.fullmatch(pattern, path):
-            for name, value in layers.arguments(layer).items():
-                votes.setdefault(name, Counter())[value] += 1
-    wanted = names or tuple(extents._VALUES)
-    return {name: it.most_common(1)[0][0] for name, it in votes.items() if name in wanted}
+            theirs = layers.arguments(layer)
+            differing = [(name, theirs[name]) for name in mine if theirs[name] != mine[name]]
+            if len(differing) <= 1:
+                votes[differing[0] if differing else None] += 1
+    winner = votes.most_common(1)[0][0] if votes else None
+    return {} if winner is None else dict([winner])
+
+
+def _usual_counts(model: Module, source: Source) -> set[int]:
+    """How many channels or features come out of layers in the same place of other blocks."""
+    pattern = re.escape(re.sub(r"\d+", "0", source.path)).replace("0", r"\d+")
+    return {
+        count
+        for path, layer in model.named_modules()
+        if re.fullmatch(pattern, path)
+        for name, count in layers.arguments(layer).items()
+        if name in ("out_channels", "out_features") and isinstance(count, int)
+    }
 
 
 def _of_extents(meeting: Meeting) -> Iterator[Candidate]:
@@ -219,19 +236,20 @@ def _of_one_extent(meeting: Meeting, source: Source, distance: int, *, own: bool
         return
     usual = _usual(meeting.model, source)
     away = 0.3 * distance + (2 if source.is_shared else 0)
-    for wanted in _wanted(meeting, source):
-        for argument, value, cost in extents.solved(source.layer, size, wanted):
-            hinted = -1 if usual.get(argument) == value else 0
-            yield Candidate(
-                Mend(edit(source.path, source.layer, **{argument: value})), 1 + 0.1 * cost + away + hinted,
-                ("extent", source.path, wanted),
-            )  # fmt: skip
-    for argument, value, new, cost in extents.variants(source.layer, size):
-        hinted = -2.5 if usual.get(argument) == value else 0
-        same = argument == "padding" and new == size
+    wanted = _wanted(meeting, source)
+    tried = [
+        (argument, value, it, 1 + 0.3 * cost)
+        for it in wanted
+        for argument, value, cost in extents.solved(source.layer, size, it)
+    ]
+    tried += [
+        (argument, value, new, (1 if own else 3) + 0.4 * cost - (argument == "padding" and new == size))
+        for argument, value, new, cost in extents.variants(source.layer, size)
+    ]
+    for argument, value, new, cost in tried:
+        hint = 2.5 if argument in usual and usual[argument] == value else 0
         yield Candidate(
-            Mend(edit(source.path, source.layer, **{argument: value})),
-            (1 if own else 3) + 0.4 * cost + away + hinted - same,
+            Mend(edit(source.path, source.layer, **{argument: value})), cost + away - hint,
             ("extent", source.path, new),
         )  # fmt: skip
 
@@ -263,7 +281,7 @@ def _of_input_order(meeting: Meeting) -> Iterator[Candidate]:
             order = (0, 3, 1, 2)
             yield Candidate(Mend(sizes=(tuple(size[it] for it in order),), axes=order), 0, "order")
         if size[1] != needs[0]:
-            yield Candidate(Mend(sizes=((size[0], needs[0], *size[2:]),)), 1.5, "channels")
+            yield Candidate(Mend(sizes=((size[0], needs[0], *size[2:]),)), 1.2, "channels")
     if len(size) == 2 or (len(size) != 4 and convolution):
         channels = layers.arguments(meeting.layer).get("in_channels", 0) if convolution else 0
         for count in dict.fromkeys((channels, 3, 1)):
@@ -280,12 +298,14 @@ def _of_input_size(meeting: Meeting) -> Iterator[Candidate]:
         return
     batch, channels, height, width = sizes[0]
     tried: dict[tuple[int, int], float] = {}
+    meet = -1.5 if len(meeting.given) > 1 else 0
     for divisor in (2, 4, 8, 16, 32, 64):
         for up in (0, 1):
-            new = tuple(max(1, (it + up * (divisor - 1)) // divisor) * divisor for it in (height, width))
-            tried.setdefault((new[0], new[1]), 4.5 + 0.1 * len(tried))
-    for side in _COMMON:
-        tried.setdefault((side, side), 6 + 0.05 * len(tried))
+            new = tuple((it + up * (divisor - 1)) // divisor * divisor for it in (height, width))
+            if 2 * new[0] > height and 2 * new[1] > width:
+                tried.setdefault((new[0], new[1]), 4 + meet + 0.1 * len(tried))
+    for side in (it for it in _COMMON if 2 * it > max(height, width)):
+        tried.setdefault((side, side), 5 + 0.05 * len(tried))
     for new, cost in tried.items():
         if new != (height, width):
             size: Size = (batch, channels, *new)

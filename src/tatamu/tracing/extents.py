@@ -14,8 +14,7 @@ from tatamu.tracing import layers
 Extent = tuple[int, ...]
 """Sizes of the spatial axes, such as (height, width)."""
 
-# The values that are tried, the commonest first.
-_VALUES: dict[str, tuple[Any, ...]] = {
+VALUES: dict[str, tuple[Any, ...]] = {
     "padding": (1, 0, 2, 3, 4, 5, 6, 8, 12, 18),
     "output_padding": (1, 0, 2, 3),
     "stride": (1, 2, 4, 3, 8, 16),
@@ -26,6 +25,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {
     "upscale_factor": (2, 4, 3),
     "downscale_factor": (2, 4, 3),
 }
+"""The values that are tried, the commonest first."""
 
 
 def extent(layer: Module, given: Mapping[str, Any], size: Extent) -> Extent | None:
@@ -102,36 +102,37 @@ def variants(layer: Module, size: Extent) -> Iterator[tuple[str, layers.Value, E
     if not isinstance(layer, layers.SPATIAL) or not given:
         return
     now = extent(layer, given, size)
-    for argument, values in _VALUES.items():
+    for argument, values in VALUES.items():
         if given.get(argument) is None:
             continue
         for rank, value in enumerate(_tried(layer, given, argument, values, size)):
             if value != given[argument]:
                 new = extent(layer, given | {argument: value}, size)
                 if new is not None and new != now:
-                    yield argument, value, new, _cost(argument, value, rank, given)
+                    yield argument, value, new, _cost(layer, argument, rank, given)
 
 
 def _tried(
     layer: Module, given: Mapping[str, Any], argument: str, values: tuple[Any, ...], size: Extent
 ) -> list[Any]:
-    tried = list(values)
-    if argument == "padding" and isinstance(kernel := given.get("kernel_size"), int):
-        same = given.get("dilation", 1) * (kernel - 1) // 2
-        tried = [same, *(it for it in tried if it != same)]
+    kernel = given.get("kernel_size")
+    if argument == "padding" and isinstance(kernel, int) and not isinstance(layer, layers.PADDINGS):
+        # More than half of the kernel would be outputs of padding alone.
+        reach = given.get("dilation", 1) * (kernel - 1)
+        same = reach // 2
+        most = reach if isinstance(layer, layers.TRANSPOSED) else (reach + 1) // 2
+        return [same, *(it for it in values if it <= most and it != same)]
     if argument == "kernel_size" and isinstance(layer, layers.POOLINGS) and len(set(size)) == 1:
-        tried = [size[0], *(it for it in tried if it != size[0])]
-    return tried
+        return [size[0], *(it for it in values if it != size[0])]
+    return list(values)
 
 
-def _cost(argument: str, value: Any, rank: int, given: Mapping[str, Any]) -> int:
-    base = {"padding": 0, "output_padding": 0, "scale_factor": 0, "stride": 1, "kernel_size": 3}.get(
-        argument, 4
-    )
-    odd = isinstance(kernel := given.get("kernel_size"), int) and kernel % 2 == 0
-    if argument == "padding" and odd and value:
-        base += 2
-    return base + min(rank, 4)
+def _cost(layer: Module, argument: str, rank: int, given: Mapping[str, Any]) -> int:
+    pooling = isinstance(layer, layers.POOLINGS)
+    costs = {"padding": 4 if pooling else 0, "output_padding": 0, "scale_factor": 0, "stride": 1, "dilation": 5}
+    kernel = given.get("kernel_size")
+    even = argument == "padding" and isinstance(kernel, int) and kernel % 2 == 0
+    return costs.get(argument, 1 if pooling and argument == "kernel_size" else 3) + min(rank, 4) + 2 * even
 
 
 def solved(layer: Module, size: Extent, wanted: Extent) -> Iterator[tuple[str, layers.Value, int]]:
@@ -153,7 +154,9 @@ def solved(layer: Module, size: Extent, wanted: Extent) -> Iterator[tuple[str, l
             continue
         now = _spread(given[argument], 2)
         pairs = [
-            (row, column) for row in {now[0], *_VALUES[argument]} for column in {now[1], *_VALUES[argument]}
+            (row, column)
+            for row in {now[0], *_tried(layer, given, argument, VALUES[argument], size)}
+            for column in {now[1], *_tried(layer, given, argument, VALUES[argument], size)}
         ]
         fitting = [it for it in pairs if extent(layer, given | {argument: it}, size) == wanted]
         if fitting:

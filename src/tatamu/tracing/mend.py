@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 from torch import nn
@@ -24,6 +25,8 @@ _MOST = 3
 _TRIALS = 400
 _TRIALS_AFTER = 24
 """How many more candidates are tried once one has been found."""
+_WORSE = 2.5
+"""How much farther-fetched than the first mend another may be."""
 _FURTHER = 4
 """How many layers may have to follow a change."""
 
@@ -55,12 +58,12 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
     ordered = candidates(meeting)
     found: dict[object, _Found] = {}
     dead: set[object] = set()
-    left = _TRIALS
+    left, worst = _TRIALS, inf
     for candidate in ordered:
         place = candidate.mend.path if candidate.mend.changes else "input"
         if place in found or candidate.same in dead:
             continue
-        if left == 0 or len(found) == _MOST:
+        if left == 0 or len(found) == _MOST or candidate.cost > worst:
             break
         left -= 1
         proven = trials.proven(candidate)
@@ -68,10 +71,14 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
             dead.add(candidate.same)
         else:
             found[place] = proven
-            left = min(left, _TRIALS_AFTER)
+            left, worst = min(left, _TRIALS_AFTER), min(worst, candidate.cost + _WORSE)
     if not found:
         for proven in trials.followed(ordered):
-            found[proven.mend.path] = proven
+            if any(set(it.mend.changes) <= set(proven.mend.changes) for it in found.values()):
+                continue
+            if any(proven.layers > it.layers for it in found.values()):
+                break
+            found.setdefault(proven.mend.path, proven)
             if len(found) == _MOST:
                 break
     ranked = sorted(found.values(), key=lambda it: (it.layers, it.cost + 0.1 * it.disturbed))
@@ -133,7 +140,7 @@ class _Trials:
         walked = self.walked(mend)
         if walked is None or walked.failure is not None:
             return None
-        count = len({it.path for it in mend.changes})
+        count = max(1, len({it.path for it in mend.changes}))
         return _Found(replace(mend, gives=_gives(mend, walked)), count, self._disturbed(mend, walked), cost)
 
     def _disturbed(self, mend: Mend, walked: Walk) -> int:
@@ -146,7 +153,6 @@ class _Trials:
         """Candidates after which other layers have to follow, together with those."""
         for candidate in ordered[:40]:
             mend = candidate.mend
-            reached = len(self._failed.steps)
             for _ in range(_FURTHER):
                 walked = self.walked(mend)
                 if walked is None:
@@ -156,9 +162,6 @@ class _Trials:
                     if proven is not None:
                         yield proven
                     break
-                if len(walked.steps) < reached:
-                    break
-                reached = len(walked.steps)
                 with self._changed(mend) as model:
                     more = _following(Meeting(model, walked, walked.failure))
                 if not more or any(
