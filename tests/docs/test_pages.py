@@ -179,6 +179,8 @@ def test_a_console_block_does_what_it_says(
     if not block.startswith("$ "):
         assert [command for command in commands(block) if not exists(command)] == [], (page, line)
         return
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
     for session in block.removeprefix("$ ").split("\n$ "):
         command, _, expected = session.partition("\n")
         printed = output(shlex.split(command), tmp_path)
@@ -186,12 +188,11 @@ def test_a_console_block_does_what_it_says(
 
 
 def output(command: list[str], folder: Path) -> str:
-    """What a command prints, in a folder that has the programs it speaks of."""
+    """What a command prints, in the folder that it is run in."""
     if command[0] == "tatamu":
         result = run(*command[1:])
         return result.stdout + result.stderr
     assert command[:3] == ["python", "-m", "tatamu"]
-    (folder / "train.py").write_text(TRAIN, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     program = subprocess.run(
         [sys.executable, *command[1:]],
