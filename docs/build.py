@@ -25,7 +25,16 @@ import tatamu
 
 ROOT = Path(__file__).resolve().parents[1]
 # The public names, and the parts of use by themselves. The function `explain` hides the module of its name.
-MODULES = ("tatamu", "!tatamu.explain", "tatamu.geometry", "tatamu.errors", "tatamu.reference")
+MODULES = (
+    "tatamu",
+    "!tatamu.explain",
+    "tatamu.adopt",
+    "tatamu.solving",
+    "tatamu.picture",
+    "tatamu.geometry",
+    "tatamu.errors",
+    "tatamu.reference",
+)
 
 NAVIGATION = (
     ("tatamu", "README.html"),
