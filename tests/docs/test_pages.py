@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from pkgutil import resolve_name
 from urllib.parse import unquote
 
 import pytest
@@ -19,6 +20,7 @@ from markdown_it.token import Token
 
 from cli.commands import run
 from docs.build import ROOT, links, pages, parse, slug
+from tatamu.cli.main import commands as cli
 
 PAGES = pages()
 JAPANESE = [page for page in PAGES if page.name.endswith(".ja.md")]
@@ -231,3 +233,33 @@ def exists(command: list[str]) -> bool:
 )
 def test_a_command_that_is_not_there_is_found(command: str) -> None:
     assert not exists(command.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_name_in_a_sentence_is_there(page: PurePosixPath) -> None:
+    inline = [
+        child.content
+        for token in parse(text(page))
+        for child in token.children or ()
+        if child.type == "code_inline"
+    ]
+    assert [code for code in inline if not known(code)] == []
+
+
+def known(code: str) -> bool:
+    """Whether what a sentence names of tatamu exists: `tatamu shape …`, `tatamu.draw(…)`, `make docs`."""
+    if found := re.match(r"tatamu ([a-z]+)\b", code):
+        return found[1] in cli.commands
+    if found := re.match(r"tatamu((?:\.[A-Za-z_]\w*)+)", code):
+        try:
+            resolve_name(f"tatamu{found[1]}")
+        except (ImportError, AttributeError):
+            return False
+    if found := re.fullmatch(r"make ([\w-]+)", code):
+        return exists(["make", found[1]])
+    return True
+
+
+@pytest.mark.parametrize("code", ["tatamu sing", "tatamu.sing(model)", "tatamu.Conv2d.sing", "make nothing"])
+def test_a_name_that_is_not_there_is_found(code: str) -> None:
+    assert not known(code)
