@@ -57,6 +57,6 @@ def _tensors(model: Module) -> Iterator[Tensor]:
 
 def _made(tensor: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
     if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
-        return type(tensor)(device="meta", dtype=tensor.dtype)
+        return type(tensor)(device="meta", dtype=tensor.dtype)  # type: ignore[call-arg]  # Typed without.
     made = make(tensor)
     return Parameter(made, tensor.requires_grad) if isinstance(tensor, Parameter) else made

@@ -25,7 +25,7 @@ from tatamu.errors import ValueReadError
 from tatamu.tracing import checks
 from tatamu.tracing.constants import Constants
 from tatamu.tracing.names import bound, is_view, name_of, same_object, viewed
-from tatamu.tracing.steps import Call, Failure, Step, Value, Write, setter
+from tatamu.tracing.steps import Call, Failure, Step, Value, Views, Write, setter
 
 _NORMS = frozenset(
     f"aten.{name}"
@@ -73,7 +73,8 @@ class Recorder:
         self._alive: list[object] = []
         self._count = 0
         self._stack: list[Call] = []
-        self._bases: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
+        self._bases: dict[int, tuple[Tensor, Views]] = {}
+        self._views: dict[int, list[Tensor]] = {}
         self._function = _Function()
         self._failed: Failure | None = None
         self._modes = _Functions(self), _Operations(self)
@@ -148,8 +149,7 @@ class Recorder:
             parent.is_leaf = False
         path = self._paths.get(id(module), "")
         given = tuple(self.value(it) for it in tree_leaves((args, kwargs)) if isinstance(it, Tensor))
-        prefix = f"{path}." if path else ""
-        held = {f"{prefix}{name}": it.numel() for name, it in module.named_parameters(recurse=False)}
+        held = tuple(self.value(it).name for it in module.parameters(recurse=False))
         home = type(module).__module__.partition(".")[0]
         call = Call(
             len(self.calls), path, type(module).__name__, module.extra_repr(),
@@ -226,13 +226,14 @@ class Recorder:
         packet, views = str(func).rpartition(".")[0], is_view(func)
         is_pointwise = torch.Tag.pointwise in func.tags
         outputs = []
-        for tensor in tree_leaves(output):
+        for place, tensor in enumerate(tree_leaves(output)):
             if isinstance(tensor, Tensor):
                 outputs.append(self._new(tensor, index))
                 if views:
                     seen = viewed(func, arguments)
                     base, steps = self._bases.get(id(seen), (seen, ()))
-                    self._bases[id(tensor)] = base, (*steps, index)
+                    self._bases[id(tensor)] = base, (*steps, (index, place))
+                    self._views.setdefault(id(base), []).append(tensor)
         self.steps.append(
             Step(
                 index, -1 if call is None else call, path, str(func), self._function.name or name_of(func),
@@ -243,17 +244,22 @@ class Recorder:
         )  # fmt: skip
 
     def _writes(self, func: Any, arguments: Mapping[str, Any], index: int) -> list[Write]:
-        """What an operation that writes into a view does to the whole tensor."""
+        """What an operation that writes into tensors does to those that share their memory."""
         if not func._schema.is_mutable:
             return []
         written = []
         for argument in func._schema.arguments:
             tensor = arguments.get(argument.name)
-            if argument.is_write and id(tensor) in self._bases:
-                base, views = self._bases[id(tensor)]
-                before = self.value(base)
-                after = self._new(base, index)
-                written.append(Write(before, after, views, self._values[id(tensor)]))
+            if not argument.is_write or not isinstance(tensor, Tensor):
+                continue
+            base, views = self._bases.get(id(tensor), (tensor, ()))
+            shared = [it for it in self._views.get(id(base), ()) if it is not tensor]
+            if not views and not shared:
+                continue
+            result, before = self.value(tensor), self.value(base)
+            after = self._new(base, index) if views else result
+            others = tuple((self._new(it, index), self._bases[id(it)][1]) for it in shared)
+            written.append(Write(before, after, views, result, others))
         return written
 
     # ---- Failures.

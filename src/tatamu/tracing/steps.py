@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,20 +30,26 @@ class Value:
     is_parameter: bool = False
 
 
+Views = tuple[tuple[int, int], ...]
+"""From a tensor to a view of it: for each step its index, and which of its outputs."""
+
+
 @dataclass(frozen=True)
 class Write:
-    """What writing into a view does to the tensor that it views.
+    """What writing into a tensor does to those that share its memory.
 
     Attributes:
         before, after: the whole tensor.
-        views: indices of the steps from the whole tensor to the view that was written into.
+        views: from the whole tensor to the view that was written into.
         written: the view, after it was written into.
+        others: the other views of the whole tensor, after it, each with how it views it.
     """
 
     before: Value
     after: Value
-    views: tuple[int, ...]
+    views: Views
     written: Value
+    others: tuple[tuple[Value, Views], ...]
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Call:
         extra: its arguments, as its `repr` writes them.
         parent: index of the call that it was made in; None for the model's own.
         inputs, outputs: the tensors that went in and came out; no outputs where it failed.
-        parameters: path and number of elements of each parameter that the module itself holds.
+        parameters: paths of the parameters that the module itself holds, as `Walk.parameters` has them.
         from_torch: whether the class is torch's or tatamu's.
     """
 
@@ -111,7 +117,7 @@ class Call:
     parent: int | None
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
     from_torch: bool = False
     is_leaf: bool = True
 
