@@ -1,4 +1,4 @@
-"""Good networks with one argument of one layer changed at random, such that torch itself no longer runs them."""
+"""Good networks with one argument of one layer changed at random, so that torch no longer runs them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "ceil_mode": (True, False),
 }
 COUNTS = (
-    "in_channels", "out_channels", "in_features", "out_features", "num_features", "num_channels", "num_parameters",
-    "normalized_shape",
+    "in_channels", "out_channels", "in_features", "out_features", "num_features", "num_channels",
+    "num_parameters", "normalized_shape",
 )  # fmt: skip
 
 

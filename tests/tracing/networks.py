@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tracing.broken import (
-    AutoEncoder,
+    VGG,
     Attended,
+    AutoEncoder,
     Dense,
     Inception,
     Inverted,
@@ -20,7 +21,6 @@ from tracing.broken import (
     ResNet,
     SuperResolution,
     UNet,
-    VGG,
 )
 
 
@@ -68,8 +68,8 @@ class Pooled(nn.Module):
 
 def mobile() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU6(), Inverted(8, 32), nn.Conv2d(8, 12, 1), Inverted(12, 48),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5),
+        nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU6(), Inverted(8, 32), nn.Conv2d(8, 12, 1),
+        Inverted(12, 48), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 5),
     )  # fmt: skip
 
 
@@ -133,17 +133,24 @@ TRANSFORMERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "ResNet": (_classifier("ResNet", embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1]), (3, 32, 32)),
     "ConvNext": (_classifier("ConvNext", hidden_sizes=[8, 16], depths=[1, 2], num_stages=2), (3, 32, 32)),
     "RegNet": (
-        _classifier("RegNet", embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], groups_width=8), (3, 32, 32),
+        _classifier("RegNet", embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], groups_width=8),
+        (3, 32, 32),
     ),
     "MobileNetV1": (_classifier("MobileNetV1", depth_multiplier=0.25, tf_padding=False), (3, 64, 64)),
     "ViT": (
-        _classifier("ViT", hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-                    image_size=32, patch_size=8), (3, 32, 32),
+        _classifier(
+            "ViT", hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+            image_size=32, patch_size=8,
+        ),
+        (3, 32, 32),
     ),
     "Segformer": (
-        _classifier("Segformer", num_encoder_blocks=2, depths=[1, 1], sr_ratios=[2, 1], hidden_sizes=[8, 16],
-                    patch_sizes=[7, 3], strides=[4, 2], num_attention_heads=[1, 2], mlp_ratios=[2, 2],
-                    decoder_hidden_size=16), (3, 32, 32),
+        _classifier(
+            "Segformer", num_encoder_blocks=2, depths=[1, 1], sr_ratios=[2, 1], hidden_sizes=[8, 16],
+            patch_sizes=[7, 3], strides=[4, 2], num_attention_heads=[1, 2], mlp_ratios=[2, 2],
+            decoder_hidden_size=16,
+        ),
+        (3, 32, 32),
     ),
 }  # fmt: skip
 """The same for small configurations of architectures of `transformers`."""

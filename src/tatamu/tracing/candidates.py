@@ -37,10 +37,14 @@ class Candidate:
 
 def candidates(meeting: Meeting) -> list[Candidate]:
     """All of them, by cost."""
+    channels, extent = meeting.differ
     found = [
         *_of_input_order(meeting), *_of_the_layer(meeting), *_of_flattening(meeting), *_of_shortcuts(meeting),
-        *_of_producers(meeting), *_of_extents(meeting), *_of_input_size(meeting),
     ]  # fmt: skip
+    if channels:
+        found += _of_producers(meeting)
+    if extent:
+        found += [*_of_extents(meeting), *_of_input_size(meeting)]
     return sorted(found, key=lambda it: it.cost)
 
 
@@ -50,36 +54,21 @@ def edit(path: str, layer: Module, **new: Any) -> tuple[Change, ...]:
     return tuple(Change(path, name, old[name], it) for name, it in new.items() if old[name] != it)
 
 
-def fitted(layer: Module, channels: int) -> list[dict[str, Any]]:
-    """The arguments with which a layer takes this many channels or features, the likeliest first."""
+def fitted(layer: Module, channels: int) -> dict[str, Any]:
+    """The arguments with which a layer takes this many channels or features; empty where it has none such."""
     given: Mapping[str, Any] = layers.arguments(layer)
-    if "in_features" in given:
-        return [{"in_features": channels}]
-    if "num_features" in given:
-        return [{"num_features": channels}]
+    for name in ("in_features", "num_features", "num_parameters"):
+        if name in given:
+            return {name: channels}
     if "num_channels" in given:
-        groups = given["num_groups"]
-        return [
-            {
-                "num_channels": channels,
-                "num_groups": groups if channels % groups == 0 else gcd(channels, groups),
-            }
-        ]
-    if isinstance(layer, nn.PReLU):
-        return [{"num_parameters": channels}]
+        return {"num_channels": channels, "num_groups": gcd(channels, given["num_groups"])}
     if "in_channels" not in given:
-        return []
+        return {}
     groups = given["groups"]
     if groups > 1 and groups == given["in_channels"]:  # Depthwise stays depthwise.
-        return [
-            {
-                "in_channels": channels,
-                "out_channels": channels * given["out_channels"] // groups,
-                "groups": channels,
-            }
-        ]
-    common = gcd(channels, groups)
-    return [{"in_channels": channels, "groups": groups if common == groups else common}]
+        outputs = channels * given["out_channels"] // groups
+        return {"in_channels": channels, "out_channels": outputs, "groups": channels}
+    return {"in_channels": channels, "groups": gcd(channels, groups)}
 
 
 def _of_the_layer(meeting: Meeting) -> Iterator[Candidate]:
@@ -89,8 +78,8 @@ def _of_the_layer(meeting: Meeting) -> Iterator[Candidate]:
         return
     needs = meeting.needs()
     if needs is not None and needs[0] != needs[1]:
-        for arguments in fitted(layer, needs[1]):
-            changes = edit(path, layer, **arguments)
+        changes = edit(path, layer, **fitted(layer, needs[1]))
+        if changes:
             yield Candidate(Mend(changes), 0.5 + 0.1 * len(changes), ("takes", path, needs[1]))
     if isinstance(layer, nn.LayerNorm):
         count = len(layer.normalized_shape)
@@ -101,10 +90,7 @@ def _of_the_layer(meeting: Meeting) -> Iterator[Candidate]:
     given: Mapping[str, Any] = layers.arguments(layer)
     channels = x.shape[-3] if len(x.shape) >= 3 else 0
     if "num_groups" in given and channels and channels % given["num_groups"]:
-        yield Candidate(
-            Mend(edit(path, layer, num_channels=channels, num_groups=gcd(channels, given["num_groups"]))), 1.5,
-            ("takes", path, channels),
-        )  # fmt: skip
+        yield Candidate(Mend(edit(path, layer, **fitted(layer, channels))), 1.5, ("takes", path, channels))
     if isinstance(layer, nn.PixelShuffle) and channels:
         for factor in (2, 3, 4):
             if channels % factor**2 == 0:
@@ -139,7 +125,7 @@ def _of_shortcuts(meeting: Meeting) -> Iterator[Candidate]:
             strides = tuple(-(-a // b) for a, b in zip(one.shape[2:], other.shape[2:], strict=True))
             stride = strides[0] if strides[0] == strides[1] else strides
             projection = Conv2d(one.shape[1], other.shape[1], 1, stride, bias=False, device="meta")  # type: ignore[arg-type]  # A pair.
-            cost = 0.8 if one.shape[1] != other.shape[1] else 2
+            cost = 0.8 if one.shape[1] != other.shape[1] else 3.5
             yield Candidate(
                 Mend((Change(call.path, LAYER, module, projection),)), cost, ("projection", call.path)
             )
@@ -243,14 +229,16 @@ def _of_one_extent(meeting: Meeting, source: Source, distance: int, *, own: bool
         for argument, value, cost in extents.solved(source.layer, size, it)
     ]
     tried += [
-        (argument, value, new, (1 if own else 3) + 0.4 * cost - (argument == "padding" and new == size))
+        (argument, value, new, (1 if own else 3) + 0.4 * cost - 2 * (argument == "padding" and new == size))
         for argument, value, new, cost in extents.variants(source.layer, size)
     ]
+    # A layer that is called again is given another size there.
+    often = sum(it.path == source.path for it in meeting.walk.calls) > 1
     for argument, value, new, cost in tried:
         hint = 2.5 if argument in usual and usual[argument] == value else 0
         yield Candidate(
             Mend(edit(source.path, source.layer, **{argument: value})), cost + away - hint,
-            ("extent", source.path, new),
+            ("extent", source.path, argument, value) if often else ("extent", source.path, new),
         )  # fmt: skip
 
 
@@ -259,7 +247,7 @@ def _wanted(meeting: Meeting, source: Source) -> list[extents.Extent]:
     if meeting.inner:
         return []
     count, now = len(source.output.shape) - 2, source.output.shape[2:]
-    found = {}
+    found: dict[extents.Extent, None] = {}
     for one in meeting.failure.values:
         for other in meeting.failure.values:
             if one is other or len(one.shape) != len(other.shape) or len(one.shape) != count + 2:

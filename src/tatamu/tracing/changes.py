@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from dataclasses import dataclass, field
 
 from torch.nn import Module, Sequential
@@ -20,8 +21,7 @@ class Change:
 
     Attributes:
         path: of the layer in the model; empty where it is the model itself.
-        argument: of the layer's constructor. 'layer' stands for the layer itself, and 'before' for one that is put
-            in front of it.
+        argument: of the layer's constructor; 'layer' for the layer itself, 'before' for one in front of it.
         old, new: its values; modules for 'layer' and 'before' (`old` is None for the last).
     """
 
@@ -32,11 +32,21 @@ class Change:
 
     def __str__(self) -> str:
         where = self.path or "the model"
-        if self.argument == BEFORE:
-            return f"{self.new!r} before {where}"
-        if self.argument == LAYER:
-            return f"{self.new!r} as {where}"
+        if isinstance(self.new, Module):
+            return f"{_written(self.new)} {'before' if self.argument == BEFORE else 'as'} {where}"
         return f"{self.argument}={self.new!r} in {where}"
+
+
+def _written(layer: Module) -> str:
+    """How one would write it: nn.Conv2d(16, 32, kernel_size=1, stride=2)."""
+    usual = {
+        name: it.default
+        for name, it in inspect.signature(type(layer).__init__).parameters.items()
+        if name != "self"
+    }
+    given = [(name, it) for name, it in layers.arguments(layer).items() if it != usual[name]]
+    plain = [f"{it!r}" if name in ("in_channels", "out_channels") else f"{name}={it!r}" for name, it in given]
+    return f"nn.{type(layer).__name__}({', '.join(plain)})"
 
 
 @dataclass(frozen=True)

@@ -30,27 +30,32 @@ VALUES: dict[str, tuple[Any, ...]] = {
 
 def extent(layer: Module, given: Mapping[str, Any], size: Extent) -> Extent | None:
     """What comes out of a layer with these arguments for an image of `size`; None where nothing can."""
-    if isinstance(layer, nn.Upsample):
-        if given["size"] is not None:
-            return _spread(given["size"], len(size))
-        factors = _spread(given["scale_factor"], len(size))
-        return tuple(int(it * factor) for it, factor in zip(size, factors, strict=True))
-    if isinstance(layer, nn.PixelShuffle):
-        return tuple(it * given["upscale_factor"] for it in size)
-    if isinstance(layer, nn.PixelUnshuffle):
-        factor = given["downscale_factor"]
-        return None if any(it % factor for it in size) else tuple(it // factor for it in size)
-    if isinstance(layer, layers.PADDINGS):
-        left, right, top, bottom = _spread(given["padding"], 4)
-        return (size[0] + top + bottom, size[1] + left + right) if len(size) == 2 else None
-    if not isinstance(layer, layers.SPATIAL):
+    if isinstance(layer, layers.UPSAMPLINGS) and given["size"] is not None:
+        return _spread(given["size"], len(size))
+    if isinstance(layer, layers.PADDINGS) and len(size) != 2:
         return None
     found = [_one_axis(layer, given, size, axis) for axis in range(len(size))]
-    return None if min(found) <= 0 else tuple(found)
+    return None if min(found, default=0) <= 0 else tuple(found)
 
 
 def _one_axis(layer: Module, given: Mapping[str, Any], size: Extent, axis: int) -> int:
     """Zero where the kernel finds no room, or torch refuses the arguments."""
+    if isinstance(layer, layers.CONVOLUTIONS + layers.TRANSPOSED + layers.POOLINGS):
+        return _windows(layer, given, size, axis)
+    now = size[axis]
+    if isinstance(layer, layers.UPSAMPLINGS):
+        return int(now * _spread(given["scale_factor"], len(size))[axis])
+    if isinstance(layer, nn.PixelShuffle):
+        return int(now * given["upscale_factor"])
+    if isinstance(layer, nn.PixelUnshuffle):
+        quotient, rest = divmod(now, given["downscale_factor"])
+        return 0 if rest else int(quotient)
+    # (left, right, top, bottom), for (height, width).
+    return now + sum(int(it) for it in _spread(given["padding"], 4)[2 - 2 * axis : 4 - 2 * axis])
+
+
+def _windows(layer: Module, given: Mapping[str, Any], size: Extent, axis: int) -> int:
+    """The same of a layer that has a kernel."""
     count = len(size)
     kernel, stride = (_spread(given[name], count)[axis] for name in ("kernel_size", "stride"))
     dilation = _spread(given.get("dilation", 1), count)[axis]
@@ -61,20 +66,24 @@ def _one_axis(layer: Module, given: Mapping[str, Any], size: Extent, axis: int) 
     if isinstance(layer, layers.TRANSPOSED):
         more = _spread(given["output_padding"], count)[axis]
         grown = (size[axis] - 1) * stride - before - after + here.effective_kernel + more
-        return grown if more < max(stride, dilation) and before >= 0 else 0
-    if before < 0 or after < 0 or here.padded < here.effective_kernel:
+        return int(grown) if more < max(stride, dilation) and before >= 0 else 0
+    if not _fits(here, layer, given):
         return 0
-    if isinstance(layer, layers.POOLINGS):
-        if before > here.effective_kernel // 2:
-            return 0
-        if given.get("ceil_mode"):
-            outputs = -(-(here.padded - here.effective_kernel) // stride) + 1
-            # The last window begins inside the image or its padding before.
-            return outputs - 1 if (outputs - 1) * stride >= size[axis] + before else outputs
-    mode, reach = given.get("padding_mode"), max(before, after)
-    if (mode == "reflect" and reach >= size[axis]) or (mode == "circular" and reach > size[axis]):
-        return 0
+    if given.get("ceil_mode"):
+        outputs = -(-(here.padded - here.effective_kernel) // stride) + 1
+        # The last window begins inside the image or its padding before.
+        return int(outputs - ((outputs - 1) * stride >= size[axis] + before))
     return here.output
+
+
+def _fits(axis: Axis, layer: Module, given: Mapping[str, Any]) -> bool:
+    """Whether torch takes this much padding, and the kernel finds room."""
+    reach, mode = max(axis.before, axis.after), given.get("padding_mode", "zeros")
+    if isinstance(layer, layers.POOLINGS):
+        most = axis.kernel // 2
+    else:
+        most = {"reflect": axis.size - 1, "circular": axis.size}.get(mode, reach)
+    return min(axis.before, axis.after) >= 0 and reach <= most and axis.padded >= axis.effective_kernel
 
 
 def _sides(padding: Any, kernel: int, stride: int, dilation: int, size: Extent, axis: int) -> tuple[int, int]:
@@ -123,16 +132,22 @@ def _tried(
         most = reach if isinstance(layer, layers.TRANSPOSED) else (reach + 1) // 2
         return [same, *(it for it in values if it <= most and it != same)]
     if argument == "kernel_size" and isinstance(layer, layers.POOLINGS) and len(set(size)) == 1:
-        return [size[0], *(it for it in values if it != size[0])]
+        return [size[0], *(it for it in values if it not in (1, size[0]))]
     return list(values)
 
 
 def _cost(layer: Module, argument: str, rank: int, given: Mapping[str, Any]) -> int:
     pooling = isinstance(layer, layers.POOLINGS)
-    costs = {"padding": 4 if pooling else 0, "output_padding": 0, "scale_factor": 0, "stride": 1, "dilation": 5}
+    costs = {
+        "padding": 4 if pooling else 0,
+        "output_padding": 0,
+        "scale_factor": 0,
+        "stride": 1,
+        "dilation": 5,
+    }
     kernel = given.get("kernel_size")
     even = argument == "padding" and isinstance(kernel, int) and kernel % 2 == 0
-    return costs.get(argument, 1 if pooling and argument == "kernel_size" else 3) + min(rank, 4) + 2 * even
+    return costs.get(argument, 1 if pooling and argument == "kernel_size" else 3) + rank + 2 * even
 
 
 def solved(layer: Module, size: Extent, wanted: Extent) -> Iterator[tuple[str, layers.Value, int]]:
@@ -160,4 +175,5 @@ def solved(layer: Module, size: Extent, wanted: Extent) -> Iterator[tuple[str, l
         ]
         fitting = [it for it in pairs if extent(layer, given | {argument: it}, size) == wanted]
         if fitting:
-            yield argument, min(fitting, key=lambda it: (sum(a != b for a, b in zip(it, now)), it)), 6
+            # The one that leaves most as it is.
+            yield argument, min(fitting, key=lambda it: ((it[0] != now[0]) + (it[1] != now[1]), it)), 6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -88,7 +87,6 @@ def changed(layer: Layer, **new: Value) -> Layer:
     return made
 
 
-@cache
 def _names(base: type[Module]) -> tuple[str, ...]:
     return tuple(name for name in inspect.signature(base.__init__).parameters if name not in _NOT_THE_LAYERS)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from math import prod
-from typing import Any
 
 from torch import nn
 from torch.nn import Module
@@ -99,6 +99,31 @@ class Meeting:
         found += [pair for divisor in self._divisors() for pair in self._rounded(divisor)]
         return tuple(dict.fromkeys(found))
 
+    @cached_property
+    def differ(self) -> tuple[bool, bool]:
+        """Whether what met may differ in channels or features, and in height or width."""
+        needs = self.needs()
+        if needs is not None and needs[0] != needs[1]:
+            return True, isinstance(self.layer, nn.Linear | nn.LayerNorm)
+        shapes = [it.shape for it in self.failure.values]
+        if self.inner or len(shapes) < 2 or any(len(it) != 4 for it in shapes):
+            return bool(self.pairs) or not self.inner, True
+        extent = len({it[2:] for it in shapes}) > 1
+        joined = self.failure.function in ("cat", "concat", "concatenate")
+        return len({it[1] for it in shapes}) > 1 and not (joined and extent), extent
+
+    @cached_property
+    def axes(self) -> tuple[int, ...] | None:
+        """The axes of images that are at odds, counted from the last as -1; None where it may be any."""
+        channels, extent = self.differ
+        if self.inner and self.met[0].shape[2:]:
+            return (-1, -2, -3) if channels == extent else (-3,) if channels else (-1, -2)
+        shapes = [it.shape for it in self.failure.values]
+        if self.inner or len(shapes) < 2 or any(len(it) != 4 for it in shapes):
+            return None
+        found = {axis for pair in combinations(shapes, 2) for axis in apart(*pair)}
+        return tuple(sorted(found - {-3} if extent and not channels else found))
+
     def _differences(self) -> Iterator[tuple[int, int]]:
         values = self.failure.values
         for one in values:
@@ -124,9 +149,8 @@ class Meeting:
     def _numbers(self) -> list[int]:
         found: list[int] = []
         for value in self.failure.arguments.values():
-            for it in value if isinstance(value, list | tuple) else (value,):
-                if isinstance(it, int) and not isinstance(it, bool):
-                    found.append(it)
+            items = value if isinstance(value, list | tuple) else (value,)
+            found += [it for it in items if isinstance(it, int) and not isinstance(it, bool)]
         return found
 
     def _divisors(self) -> Iterator[int]:
@@ -175,17 +199,19 @@ class Meeting:
         return {it: None for it in found if it >= 0}
 
 
+def apart(one: tuple[int, ...], other: tuple[int, ...]) -> list[int]:
+    """The axes, counted from the last as -1, in which two sizes do not go together."""
+    count = min(len(one), len(other))
+    return [-it for it in range(count, 0, -1) if one[-it] != other[-it] and 1 not in (one[-it], other[-it])]
+
+
 def channel_axis(layer: Module, value: Value) -> int | None:
-    """Which axis of its input a layer takes for channels or features."""
+    """Which axis of its input a layer takes for channels or features; None where there is none."""
+    count = len(value.shape)
     if isinstance(layer, nn.Linear | nn.LayerNorm):
-        return -1
-    spatial = {"1": 1, "2": 2, "3": 3}.get(
-        type(layer).__name__[-2:-1] if type(layer).__name__.endswith("d") else ""
-    )
-    kind: Any = layers.kind(layer)
-    if kind is not None and kind.__name__.endswith("d"):
-        spatial = int(kind.__name__[-2])
-    if isinstance(layer, layers.CONVOLUTIONS + layers.TRANSPOSED) and spatial is not None:
-        count = len(value.shape)
+        return -1 if count else None
+    base = layers.kind(layer)
+    if isinstance(layer, layers.CONVOLUTIONS + layers.TRANSPOSED) and base is not None:
+        spatial = int(base.__name__[-2])
         return count - spatial - 1 if count in (spatial + 1, spatial + 2) else None
-    return 1 if len(value.shape) >= 2 else None
+    return 1 if count >= 2 else None

@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from math import inf
 
 import torch
-from torch import nn
 from torch.nn import Module
 
-from tatamu.tracing import layers
 from tatamu.tracing.candidates import Candidate, candidates, edit, fitted
 from tatamu.tracing.changes import BEFORE, Change, Mend, remade, replaced
 from tatamu.tracing.copies import weightless
-from tatamu.tracing.meeting import Meeting, channel_axis
+from tatamu.tracing.meeting import Meeting
 from tatamu.tracing.sizes import Size
 from tatamu.tracing.walk import Walk, walk
 
@@ -23,10 +21,13 @@ __all__ = ["mends"]
 
 _MOST = 3
 _TRIALS = 400
-_TRIALS_AFTER = 24
+_TRIALS_AFTER = 16
 """How many more candidates are tried once one has been found."""
-_WORSE = 2.5
+_WORSE = 4
 """How much farther-fetched than the first mend another may be."""
+_NEAR = 3.0
+"""The cost up to which candidates are tried before several layers are changed."""
+_FOLLOWED, _FOLLOWED_FAR = 12, 40
 _FURTHER = 4
 """How many layers may have to follow a change."""
 
@@ -54,35 +55,69 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
     if failed.failure is None:
         return ()
     trials = _Trials(model, failed)
-    meeting = Meeting(trials.model, failed, failed.failure)
-    ordered = candidates(meeting)
-    found: dict[object, _Found] = {}
-    dead: set[object] = set()
-    left, worst = _TRIALS, inf
-    for candidate in ordered:
-        place = candidate.mend.path if candidate.mend.changes else "input"
-        if place in found or candidate.same in dead:
-            continue
-        if left == 0 or len(found) == _MOST or candidate.cost > worst:
-            break
-        left -= 1
-        proven = trials.proven(candidate)
-        if proven is None:
-            dead.add(candidate.same)
-        else:
-            found[place] = proven
-            left, worst = min(left, _TRIALS_AFTER), min(worst, candidate.cost + _WORSE)
-    if not found:
-        for proven in trials.followed(ordered):
-            if any(set(it.mend.changes) <= set(proven.mend.changes) for it in found.values()):
+    ordered = candidates(Meeting(trials.model, failed, failed.failure))
+    near = [it for it in ordered if it.cost <= _NEAR]
+    search = _Search(trials)
+    search.alone(near)
+    if not search.found:
+        search.together(near[:_FOLLOWED])
+    if not search.found:
+        search.alone(ordered[len(near) :])
+    if not search.found:
+        search.together(ordered[:_FOLLOWED_FAR])
+    elif search.single:
+        search.alone(ordered[len(near) :])
+    return search.ranked
+
+
+class _Search:
+    """Candidates that have proven themselves; one for each layer, and one for the input."""
+
+    def __init__(self, trials: _Trials) -> None:
+        self.found: dict[str, _Found] = {}
+        self._trials = trials
+        self._dead: set[object] = set()
+        self._left = _TRIALS
+
+    @property
+    def single(self) -> bool:
+        """Whether one layer is enough."""
+        return all(it.layers == 1 for it in self.found.values())
+
+    @property
+    def ranked(self) -> tuple[Mend, ...]:
+        """What was found, the plainest first."""
+        ordered = sorted(self.found.values(), key=lambda it: (it.layers, it.cost + 0.1 * it.disturbed))
+        return tuple(it.mend for it in ordered)
+
+    def alone(self, ordered: list[Candidate]) -> None:
+        """Try candidates one by one, until there are enough or the next are too far-fetched."""
+        for candidate in ordered:
+            worst = min((it.cost for it in self.found.values()), default=inf) + _WORSE
+            if self._left == 0 or len(self.found) == _MOST or candidate.cost > worst:
+                return
+            place = candidate.mend.path if candidate.mend.changes else "input"
+            if place in self.found or candidate.same in self._dead:
                 continue
-            if any(proven.layers > it.layers for it in found.values()):
-                break
-            found.setdefault(proven.mend.path, proven)
-            if len(found) == _MOST:
-                break
-    ranked = sorted(found.values(), key=lambda it: (it.layers, it.cost + 0.1 * it.disturbed))
-    return tuple(it.mend for it in ranked)
+            self._left -= 1
+            proven = self._trials.proven(candidate)
+            if proven is None:
+                self._dead.add(candidate.same)
+            else:
+                self.found[place] = proven
+                self._left = min(self._left, _TRIALS_AFTER)
+
+    def together(self, ordered: list[Candidate]) -> None:
+        """Try candidates together with the layers that have to follow them."""
+        for candidate in ordered:
+            proven = self._trials.followed(candidate)
+            if proven is None:
+                continue
+            if any(set(it.mend.changes) <= set(proven.mend.changes) for it in self.found.values()):
+                continue
+            if len(self.found) == _MOST or any(proven.layers > it.layers for it in self.found.values()):
+                return
+            self.found.setdefault(proven.mend.path, proven)
 
 
 class _Trials:
@@ -141,43 +176,37 @@ class _Trials:
         if walked is None or walked.failure is not None:
             return None
         count = max(1, len({it.path for it in mend.changes}))
-        return _Found(replace(mend, gives=_gives(mend, walked)), count, self._disturbed(mend, walked), cost)
+        return _Found(replace(mend, gives=_gives(mend, walked)), count, self._disturbed(walked), cost)
 
-    def _disturbed(self, mend: Mend, walked: Walk) -> int:
+    def _disturbed(self, walked: Walk) -> int:
         """How many layers that ran before have outputs of another size now."""
         before = {it.path: [value.shape for value in it.outputs] for it in self._failed.calls if it.outputs}
         after = {it.path: [value.shape for value in it.outputs] for it in walked.calls}
         return sum(after.get(path) != shapes for path, shapes in before.items())
 
-    def followed(self, ordered: list[Candidate]) -> Iterator[_Found]:
-        """Candidates after which other layers have to follow, together with those."""
-        for candidate in ordered[:40]:
-            mend = candidate.mend
-            for _ in range(_FURTHER):
-                walked = self.walked(mend)
-                if walked is None:
-                    break
-                if walked.failure is None:
-                    proven = self._verified(mend, candidate.cost)
-                    if proven is not None:
-                        yield proven
-                    break
-                with self._changed(mend) as model:
-                    more = _following(Meeting(model, walked, walked.failure))
-                if not more or any(
-                    (it.path, it.argument) == (a.path, a.argument) for it in more for a in mend.changes
-                ):
-                    break
-                mend = replace(mend, changes=(*mend.changes, *more))
+    def followed(self, candidate: Candidate) -> _Found | None:
+        """The candidate, and what makes the layers after it take what they are given then, if that runs."""
+        mend = candidate.mend
+        for _ in range(_FURTHER):
+            walked = self.walked(mend)
+            if walked is None:
+                return None
+            if walked.failure is None:
+                return self._verified(mend, candidate.cost)
+            with self._changed(mend) as model:
+                more = _following(Meeting(model, walked, walked.failure))
+            if not more or more[0].path in {it.path for it in mend.changes}:
+                return None
+            mend = replace(mend, changes=(*mend.changes, *more))
+        return None
 
 
 def _following(meeting: Meeting) -> tuple[Change, ...]:
+    """What makes the running layer take what it was given."""
     needs = meeting.needs()
     if needs is None or needs[0] == needs[1]:
         return ()
-    return next(
-        (edit(meeting.failure.path, meeting.layer, **it) for it in fitted(meeting.layer, needs[1])), ()
-    )
+    return edit(meeting.failure.path, meeting.layer, **fitted(meeting.layer, needs[1]))
 
 
 def _gives(mend: Mend, walked: Walk) -> str:
