@@ -33,7 +33,8 @@ def fragment(summary: str, rows: Sequence[Row], problem: Sequence[str]) -> str:
     lines = "\n".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     broken = f"<pre>{escape(chr(10).join(problem))}</pre>\n" if problem else ""
     return (
-        f'<div class="tatamu"><style>{_STYLE}</style>\n{broken}<table>\n<caption>{escape(summary)}</caption>\n'
+        f'<div class="tatamu"><style>{_STYLE}</style>\n{broken}'
+        f"<table>\n<caption>{escape(summary)}</caption>\n"
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>\n"
     )
 
@@ -42,7 +43,8 @@ def page(model: str, summary: str, rows: Sequence[Row], problem: Sequence[str]) 
     """The table as a page that needs nothing else, light or dark as the reader has it."""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(model)}</title>\n'
-        '<meta name="viewport" content="width=device-width"><style>:root { color-scheme: light dark; }</style>'
+        '<meta name="viewport" content="width=device-width">'
+        "<style>:root { color-scheme: light dark; }</style>"
         f"</head>\n<body>\n{fragment(summary, rows, problem)}</body></html>\n"
     )
 
