@@ -1,11 +1,11 @@
 """What our operators cost, for `torch.utils.flop_counter`: two for each multiply-add, as it counts.
 
-The counter itself is not imported for this, since it imports Triton, which takes longer than all of tatamu. Where a
+The counter itself is not imported for this: it imports Triton, which takes longer than all of tatamu. Where a
 program imports it, the formulas are there.
 
-Source: torch counts a convolution as 2·N·O·Ho·Wo·(C / groups)·kh·kw, its gradients the same each, and biases not at
-all. For the gradient of a weight in groups torch multiplies that by their number, which nothing computes; the true
-count is given here.
+Source: torch counts a convolution as 2·N·O·Ho·Wo·(C / groups)·kh·kw, its gradients the same each, and biases
+not at all. For the gradient of a weight in groups torch multiplies that by their number, for products that
+nothing computes; here it is the true count.
 """
 
 from __future__ import annotations
