@@ -7,7 +7,7 @@ _collects = gc.isenabled()
 gc.disable()
 try:
     from tatamu import functional
-    from tatamu.adopt import convert, disable, enable, enabled, revert, status
+    from tatamu.adopt import convert, disable, enable, enabled, revert, status, warmup
     from tatamu.errors import TatamuError
     from tatamu.explain import explain
     from tatamu.freezing import freeze, thaw
@@ -35,4 +35,5 @@ __all__ = [
     "set_precision",
     "status",
     "thaw",
+    "warmup",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from tatamu.adopt import arguments
+from tatamu.adopt import arguments, maps
 from tatamu.adopt.arguments import Arguments, Asked, Left, Size
 from tatamu.adopt.maps import Maps
 from tatamu.launch import Pass
@@ -19,9 +19,7 @@ Backward = Callable[[Tensor, Tensor, Tensor], Gradients]
 """The gradients of input, weight and bias, of grad_output, input and weight; None where none is wanted."""
 
 
-def forward(
-    maps: Maps, device: str, input: Tensor, weight: Tensor, bias: Tensor | None, given: Arguments
-) -> Forward:
+def forward(device: str, input: Tensor, weight: Tensor, bias: Tensor | None, given: Arguments) -> Forward:
     """What computes the output.
 
     Raises:
@@ -29,10 +27,11 @@ def forward(
     """
     arguments.check(input, weight, () if bias is None else (bias,), device)
     asked = arguments.resolve(input, weight, None if bias is None else bias.shape, given)
+    ours = maps.of(device)
     if not asked.transposed:
-        return _there(maps.prepare_forward(input, weight, bias, asked.convolution))
+        return _there(ours.prepare_forward(input, weight, bias, asked.convolution))
     last = suggest_channels_last(input, weight)
-    compute = _there(maps.prepare_grad_input(input, weight, asked.output_size, asked.convolution, last))
+    compute = _there(ours.prepare_grad_input(input, weight, asked.output_size, asked.convolution, last))
 
     def transposed(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         output = compute(input, weight, None)
@@ -42,7 +41,6 @@ def forward(
 
 
 def backward(
-    maps: Maps,
     device: str,
     grad_output: Tensor,
     input: Tensor,
@@ -59,11 +57,12 @@ def backward(
     asked = arguments.resolve(input, weight, None, given)
     if tuple(grad_output.shape) != asked.output_size:
         raise Left(arguments.REFUSED)
+    ours = maps.of(device)
     of_input, of_weight = (
-        prepare(maps, grad_output, input, weight, asked) if needed else None
+        prepare(ours, grad_output, input, weight, asked) if needed else None
         for prepare, needed in zip((_of_input, _of_weight), wanted, strict=False)
     )
-    of_bias = _there(maps.prepare_grad_bias(grad_output)) if wanted[2] else None
+    of_bias = _there(ours.prepare_grad_bias(grad_output)) if wanted[2] else None
 
     def gradients(grad_output: Tensor, input: Tensor, weight: Tensor) -> Gradients:
         return (
@@ -75,24 +74,24 @@ def backward(
     return gradients
 
 
-def _of_input(maps: Maps, grad_output: Tensor, input: Tensor, weight: Tensor, asked: Asked) -> Pass:
+def _of_input(ours: Maps, grad_output: Tensor, input: Tensor, weight: Tensor, asked: Asked) -> Pass:
     """The gradient of the input, of grad_output and weight."""
     last, convolution = suggest_channels_last(input, weight), asked.convolution
     if not asked.transposed:
-        return _there(maps.prepare_grad_input(grad_output, weight, _size(input), convolution, last))
-    compute = _there(maps.prepare_forward(grad_output, weight, None, convolution))
+        return _there(ours.prepare_grad_input(grad_output, weight, _size(input), convolution, last))
+    compute = _there(ours.prepare_forward(grad_output, weight, None, convolution))
     if last == suggest_channels_last(grad_output, weight):
         return compute
     form = memory_format(last)
     return lambda grad_output, weight, _: compute(grad_output, weight, None).contiguous(memory_format=form)
 
 
-def _of_weight(maps: Maps, grad_output: Tensor, input: Tensor, weight: Tensor, asked: Asked) -> Pass:
+def _of_weight(ours: Maps, grad_output: Tensor, input: Tensor, weight: Tensor, asked: Asked) -> Pass:
     """The gradient of the weight, of grad_output and input."""
     last, size, convolution = suggest_channels_last(input, weight), _size(weight), asked.convolution
     if asked.transposed:
-        return _there(maps.prepare_grad_weight(input, grad_output, size, convolution, last))
-    compute = _there(maps.prepare_grad_weight(grad_output, input, size, convolution, last))
+        return _there(ours.prepare_grad_weight(input, grad_output, size, convolution, last))
+    compute = _there(ours.prepare_grad_weight(grad_output, input, size, convolution, last))
     return lambda grad_output, source, _: compute(source, grad_output, None)
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from tatamu.adopt.locks import lock
 
 FORWARD, BACKWARD = "forward", "backward"
 
-# Not held while the process forks: a child would wait for it for ever.
-_lock = threading.Lock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
-
+_lock = lock()
 _served = {FORWARD: 0, BACKWARD: 0}
 _passed_on: Counter[str] = Counter()
 
@@ -46,7 +41,7 @@ class Cost:
 
 @dataclass
 class Costs:
-    """What each case has cost while `measured`."""
+    """What each case has cost since `measure`."""
 
     of: dict[Case, Cost] = field(default_factory=dict)
 
@@ -62,15 +57,11 @@ measuring: Costs | None = None
 """Where costs go; None while nobody asks."""
 
 
-@contextmanager
-def measured() -> Iterator[Costs]:
-    """Take the time of each call that is served, in all threads, until the block ends."""
+def measure() -> Costs:
+    """Take the time of each call that is served from now on, in all threads."""
     global measuring  # noqa: PLW0603  # One for the process, as are the kernels that ask for it.
-    before, measuring = measuring, Costs()
-    try:
-        yield measuring
-    finally:
-        measuring = before
+    measuring = measuring or Costs()
+    return measuring
 
 
 def serve(kind: str) -> None:

@@ -7,6 +7,8 @@ from typing import Protocol
 from torch import Tensor
 
 from tatamu import launch
+from tatamu.adopt.arguments import Left
+from tatamu.errors import GpuError
 from tatamu.geometry import Convolution
 from tatamu.gpu import availability
 from tatamu.launch import Pass, Size
@@ -91,6 +93,11 @@ def of(device: str) -> Maps:
     """Those of 'cpu' or 'cuda'.
 
     Raises:
-        GpuError: there are no kernels for this program's GPUs.
+        Left: there are no kernels for this program's GPUs.
     """
-    return OnGpu(availability.maps()) if device == "cuda" else launch
+    if device == "cpu":
+        return launch
+    try:
+        return OnGpu(availability.maps())
+    except GpuError as error:
+        raise Left(str(error)) from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tatamu.adopt import counting, dispatch
+from tatamu.adopt.locks import lock
 
-_lock = threading.Lock()
+_lock = lock()
 _enabled = False
 _blocks: set[object] = set()
 """Those of `enabled` that are running, in any thread."""
@@ -71,8 +71,8 @@ class Status:
 
     enabled: bool
     """Whether tatamu computes torch's 2-D convolutions now."""
-    devices: Mapping[str, str]
-    """'cpu' and 'cuda' where torch has them: 'served', or why nothing there is."""
+    devices: tuple[str, ...]
+    """Where: 'cpu', and 'cuda' if this torch has it. Empty before it is first on."""
     forward: int
     """Convolutions that tatamu has computed for torch."""
     backward: int
@@ -81,9 +81,7 @@ class Status:
     """Calls that were left to torch while tatamu was on: how many, by the reason."""
 
     def __str__(self) -> str:
-        where = ", ".join(device for device, obstacle in self.devices.items() if obstacle == "served")
-        lines = [f"tatamu is {f'on ({where})' if self.enabled else 'off'}"]
-        lines += [f"{device}: {it}" for device, it in self.devices.items() if it != "served"]
+        lines = [f"tatamu is on ({', '.join(self.devices)})" if self.enabled else "tatamu is off"]
         lines.append(f"served: {self.forward} forward, {self.backward} backward")
         lines += [f"left to torch: {count} ({reason})" for reason, count in self.passed_on.items()]
         return "\n".join(lines)
@@ -92,5 +90,4 @@ class Status:
 def status() -> Status:
     """What is on, and how many convolutions were served, or left to torch and why."""
     forward, backward, passed_on = counting.counts()
-    devices = {device: obstacle or "served" for device, obstacle in dispatch.devices.items()}
-    return Status(dispatch.is_on, devices, forward, backward, passed_on)
+    return Status(dispatch.is_on, tuple(dispatch.devices), forward, backward, passed_on)

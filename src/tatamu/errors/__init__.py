@@ -20,6 +20,7 @@ from tatamu.errors.arguments import (
     PaddingModeError,
     PaddingNameError,
     PrecisionError,
+    RehearsalError,
     StridedSameError,
     StrideError,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "PaddingNameError",
     "PrecisionError",
     "ReflectPaddingError",
+    "RehearsalError",
     "StrideError",
     "StridedSameError",
     "TatamuError",
