@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, profiler
 from torch.overrides import has_torch_function_variadic
 
 from tatamu import launch, precision, validate
-from tatamu.autograd import eager, operands
+from tatamu.autograd import eager, operands, profiling
 from tatamu.errors import FrozenLoadError, FrozenTrainingError, TatamuError
 from tatamu.nn import Conv2d
 
@@ -97,6 +97,8 @@ class FusedConv2d(Conv2d):
                 return self._apart(input, residual)
             records = _records() and (input.requires_grad or _requires_grad(residual, weight, bias))
             if found is not None and not records and forward_ad._current_level < 0:
+                if profiler._is_profiler_enabled:
+                    return profiling.named("convolution", found, input, weight, bias, residual)
                 return found(input, weight, bias, residual)
         return self._apart(input, residual)
 

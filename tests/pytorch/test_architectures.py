@@ -1,11 +1,11 @@
 """Whole image models of `transformers`: outputs and all gradients are stock torch's, but for rounding.
 
 The judge is stock torch in float64. What float32 may lose in a network is measured, not guessed: it is what
-stock torch loses there. Ours may lose EXCESS times as much (Winograd's filters, in the default precision, round
-more: at most 42 units in the last place of the sum of absolute products, as README says), and a floor besides,
-since torch's loss in one small tensor may happen to be nothing: FLOOR roundings of the tensor's own size (its
-root mean square), and one of the largest tensor's, for gradients that are zero but for rounding (a bias that a
-BatchNorm takes off again). In float64 the same, times the ratio of the two roundings.
+stock torch loses there. Ours may lose EXCESS times as much (in the default precision Winograd's filters round
+more), and a floor besides, since torch's loss in one small tensor may happen to be nothing: FLOOR roundings
+of the tensor's own size (its root mean square), and one of the largest tensor's, for gradients that are zero
+but for rounding (a bias that a BatchNorm takes off again). In float64 the same, times the ratio of the two
+roundings.
 
 In float32 a model is made smooth before: where a ReLU's input is nearer to 0 than rounding, or two values
 under a max pool nearer to each other, a correct gradient may take the other branch. In float64 that does not
@@ -86,10 +86,11 @@ class Judge(NamedTuple):
 
     def mistakes(self, computed: Passes) -> list[str]:
         assert computed.keys() == self.exact.keys()
+        off = {name: size(computed[name] - exact) for name, exact in self.exact.items()}
         return [
-            f"{name}: off by {size(computed[name] - exact):.3g} of {size(exact):.3g}, not {self.limits[name]:.3g}"
-            for name, exact in self.exact.items()
-            if not size(computed[name] - exact) <= self.limits[name]  # NaN is a mistake too.
+            f"{name}: off by {error:.3g} of {size(self.exact[name]):.3g}, limit {self.limits[name]:.3g}"
+            for name, error in off.items()
+            if not error <= self.limits[name]  # NaN is a mistake too.
         ]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, profiler
 from torch.autograd.function import (
     _SingleLevelFunction,
 )  # autograd.Function, less the Python around its `apply`.
 
 from tatamu import launch, precision
-from tatamu.autograd import operators
+from tatamu.autograd import operators, profiling
 from tatamu.autograd.schema import Size, size_of
 from tatamu.geometry import Convolution
 from tatamu.launch import Pass
@@ -99,6 +99,12 @@ def convolution(input: Tensor, weight: Tensor, bias: Tensor | None, convolution:
 
 def compute(input: Tensor, weight: Tensor, bias: Tensor | None, known: Known) -> Tensor:
     """The output of operands that are known."""
+    if profiler._is_profiler_enabled:
+        return profiling.named("convolution", _compute, input, weight, bias, known)
+    return _compute(input, weight, bias, known)
+
+
+def _compute(input: Tensor, weight: Tensor, bias: Tensor | None, known: Known) -> Tensor:
     if _records() and (
         weight.requires_grad or input.requires_grad or (bias is not None and bias.requires_grad)
     ):
@@ -127,7 +133,7 @@ class _Convolution(_SingleLevelFunction):
         # With create_graph the gradients are differentiated in their turn.
         if found is None or _records() or forward_ad._current_level >= 0:
             return _gradients(known, key, grad, x, w, of_bias)
-        of_input, of_weight, bias_too = found
+        of_input, of_weight, bias_too = profiling.gradients(found) if profiler._is_profiler_enabled else found
         return (
             None if of_input is None else of_input(grad, w, None),
             None if of_weight is None else of_weight(x, grad, None),
@@ -151,10 +157,16 @@ def _gradients(
         _remember(known, key, grad, x, w, of_bias)
     # With create_graph the gradients are differentiated in their turn.
     maps = launch if plain else operators
+
+    def run(name: str, *arguments: Any) -> Tensor:
+        # Operators have their names from the dispatcher.
+        compute = getattr(maps, name)
+        return profiling.named(name, compute, *arguments) if plain else compute(*arguments)
+
     return (
-        None if w is None else maps.grad_input(grad, w, known.input_size, *rest),
-        None if x is None else maps.grad_weight(grad, x, known.weight_size, *rest),
-        maps.grad_bias(grad) if of_bias else None,
+        None if w is None else run("grad_input", grad, w, known.input_size, *rest),
+        None if x is None else run("grad_weight", grad, x, known.weight_size, *rest),
+        run("grad_bias", grad) if of_bias else None,
         None,
     )
 

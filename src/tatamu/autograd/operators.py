@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from tatamu import errors, launch, validate
-from tatamu.autograd import batching, derivatives, operands
+from tatamu.autograd import batching, derivatives, flops, operands
 from tatamu.autograd.schema import (
     CONVOLUTION,
     GRAD_BIAS,
@@ -170,3 +170,4 @@ _register(CONVOLUTION, _convolution, _convolution_fake, batching.convolution)
 _register(GRAD_INPUT, _grad_input, _grad_fake, batching.grad_input)
 _register(GRAD_WEIGHT, _grad_weight, _grad_fake, batching.grad_weight)
 _register(GRAD_BIAS, _grad_bias, _grad_bias_fake, batching.grad_bias)
+flops.register()
