@@ -8,6 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
+RULER = 10.5
+"""The size of the figures along an edge."""
 _RULE = re.compile(r"\.([a-z]\d*)\{([^}]*)\}")
 _FRAMES = re.compile(r"@keyframes (k\d+)\{((?:[\d.]+%\{[^}]*\})*)\}")
 _STOP = re.compile(r"([\d.]+)%\{([^}]*)\}")
@@ -114,9 +116,9 @@ def number(text: str) -> float | None:
 def grids(seen: Seen) -> list[list[list[float]]]:
     """The numbers in cells, as the grids they stand in, left to right: each a list of rows.
 
-    Cells' numbers are in their middle, in a larger type than rulers' and weights' under the kernel.
+    Cells' numbers are in their middle, unlike weights under the kernel, and not in the type of rulers.
     """
-    cells = {(it.x, it.y): number(it.text) for it in seen.texts if it.anchor == "middle" and it.size > 10.6}
+    cells = {(it.x, it.y): number(it.text) for it in seen.texts if it.anchor == "middle" and it.size != RULER}
     cells = {at: value for at, value in cells.items() if value is not None}
     xs = sorted({x for x, _ in cells})
     step = min(b - a for a, b in zip(xs, xs[1:], strict=False))

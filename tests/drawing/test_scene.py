@@ -11,7 +11,7 @@ from drawing import cases
 from tatamu.drawing.scene import Frame, Kind, Scene
 from tatamu.geometry import PADDING_MODES, Convolution, Geometry
 
-TRIES = 30
+TRIES = 20
 
 
 def summed(scene: Scene, frame: Frame, weight: torch.Tensor) -> dict[tuple[int, int], float]:

@@ -118,7 +118,8 @@ def _cell(subject: _Subject) -> float:
     scene = subject.scene
     longest = max(len(scene.rows.places), len(scene.columns.places), *scene.written_size)
     if subject.numbers is not None:
-        return 34 if longest <= 12 else 26
+        wide = 34 if subject.numbers.whole else 42
+        return wide if longest <= 10 else 0.8 * wide
     rows = sum(len(subject.shown_of(group)[0]) for group in subject.shown_groups()[0])
     return max(8, min(30 if rows == 1 else 22, 340 // longest))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import isclose, isfinite
 
 from tatamu.drawing.scene import Frame, Rule, Scene
@@ -27,6 +28,12 @@ class Numbers:
     weight: Sequence[Sequence[Plane]]
     written: Sequence[Plane]
     bias: Sequence[float] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was given is whole numbers, which need less room."""
+        planes = chain(self.read, *self.weight)
+        return all(float(value).is_integer() for plane in planes for row in plane for value in row)
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ HUES = ("blue", "orange", "green", "purple")
 
 _TONES = {  # tint, line, strong, glow, deep
     "light": {
-        "blue": ("#d3e6f8", "#74a9d8", "#0f62a8", "#4a9be6", "#0a3d6b"),
-        "orange": ("#fde4c3", "#e3a857", "#bf5f00", "#f7951b", "#6a3400"),
-        "green": ("#c9eee2", "#5cb89d", "#00735c", "#2fb892", "#004a3b"),
-        "purple": ("#f2dcec", "#cb8fbd", "#993782", "#d272bb", "#5f1f50"),
+        "blue": ("#d3e6f8", "#74a9d8", "#0b57a8", "#4a9be6", "#0a3d6b"),
+        "orange": ("#fde4c3", "#e3a857", "#b35900", "#f7951b", "#6a3400"),
+        "green": ("#c9eee2", "#5cb89d", "#007a5a", "#2fb892", "#004a3b"),
+        "purple": ("#f2dcec", "#cb8fbd", "#9a3480", "#d272bb", "#5f1f50"),
     },
     "dark": {
-        "blue": ("#1b3d5c", "#4a83b5", "#7cc0ff", "#3b85cc", "#d5ebff"),
-        "orange": ("#523614", "#b37f3d", "#ffb454", "#b8741f", "#ffe3ba"),
-        "green": ("#11473b", "#3d977d", "#4fdcb4", "#279878", "#cafff0"),
-        "purple": ("#4a2743", "#a0658f", "#f09bd8", "#a95694", "#ffdcf4"),
+        "blue": ("#1b3d5c", "#4a83b5", "#74b8ff", "#3b85cc", "#d5ebff"),
+        "orange": ("#523614", "#b37f3d", "#ffb840", "#b8741f", "#ffe3ba"),
+        "green": ("#11473b", "#3d977d", "#5ae0b0", "#279878", "#cafff0"),
+        "purple": ("#4a2743", "#a0658f", "#f58fcb", "#a95694", "#ffdcf4"),
     },
 }
 _PLAIN = {  # paper, ink, muted ink, faint line
