@@ -22,7 +22,8 @@ for _schema in (
     f"grad_weight(Tensor grad_output, Tensor input, SymInt[] weight_size, {_GRAD}) -> Tensor",
     "grad_bias(Tensor grad_output) -> Tensor",
 ):
-    library.define(_schema)  # type: ignore[no-untyped-call]  # torch's.
+    # The tag: torch's compiler may take them into its graphs, as the tests of each have shown.
+    library.define(_schema, tags=torch.Tag.pt2_compliant_tag)  # type: ignore[no-untyped-call]  # torch's.
 CONVOLUTION = torch.ops.tatamu.convolution.default
 GRAD_INPUT = torch.ops.tatamu.grad_input.default
 GRAD_WEIGHT = torch.ops.tatamu.grad_weight.default
