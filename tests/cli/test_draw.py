@@ -35,8 +35,8 @@ def test_all_arguments_of_the_layer(folder: Path) -> None:
     )
     result = run("draw", *options.split(), "-o", "all.svg")
     assert result.stdout == (
-        "all.svg: Conv2d(4, 8, kernel_size=(2, 3), stride=(2, 1), padding=((1, 0), (0, 2)), dilation=(1, 2), groups=2, "
-        "bias=False, padding_mode='replicate')\n"
+        "all.svg: Conv2d(4, 8, kernel_size=(2, 3), stride=(2, 1), padding=((1, 0), (0, 2)), dilation=(1, 2), "
+        "groups=2, bias=False, padding_mode='replicate')\n"
     )
     assert "input 4 × 6 × 7" in (folder / "all.svg").read_text(encoding="utf-8")
 
@@ -63,8 +63,8 @@ def test_stills(folder: Path) -> None:
 
 def test_numbers_gradients_and_pooling(folder: Path) -> None:
     for name, *options in (
-        ("a", "--numbers"), ("b", "--numbers", "7"), ("c", "--transposed"), ("d", "--pool", "max", "--numbers"),
-        ("e", "--pool", "average", "-p", "1"),
+        ("a", "--numbers"), ("b", "--numbers", "7"), ("c", "--transposed"),
+        ("d", "--pool", "max", "--numbers"), ("e", "--pool", "average", "-p", "1"),
     ):  # fmt: skip
         assert run("draw", "-i", "5", "-k", "3", "-s", "2", *options, "-o", f"{name}.svg").status == 0
     texts = [(folder / f"{name}.svg").read_text(encoding="utf-8") for name in "abcde"]

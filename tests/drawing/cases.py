@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from tatamu.geometry import PADDING_MODES, Convolution, Geometry
 
@@ -42,9 +42,11 @@ def geometry(mode: str | None = None, channels: bool = False) -> Geometry:
 def output(of: Geometry, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """torch's convolution of an input (N, C, H, W)."""
     (top, bottom), (left, right) = of.padding
-    padded = F.pad(input, (left, right, top, bottom), _TORCH_MODE.get(of.padding_mode, of.padding_mode))
+    padded = functional.pad(
+        input, (left, right, top, bottom), _TORCH_MODE.get(of.padding_mode, of.padding_mode)
+    )
     convolution = of.convolution
-    return F.conv2d(padded, weight, bias, convolution.stride, 0, convolution.dilation, of.groups)
+    return functional.conv2d(padded, weight, bias, convolution.stride, 0, convolution.dilation, of.groups)
 
 
 def weight(of: Geometry) -> Tensor:

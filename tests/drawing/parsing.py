@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from xml.etree import ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
 RULER = 10.5
@@ -39,7 +40,7 @@ class Document:
     """An SVG document of ours."""
 
     def __init__(self, text: str) -> None:
-        self.root = ElementTree.fromstring(text)  # noqa: S314 - we wrote it.
+        self.root = ET.fromstring(text)
         self.style = self.root.find(f"{SVG}style").text or ""
         plain = self.style.split("@media")[0]
         self._rules = dict(_RULE.findall(plain))
@@ -60,7 +61,7 @@ class Document:
 
     def _walk(
         self,
-        element: ElementTree.Element,
+        element: ET.Element,
         offset: tuple[float, float],
         percent: float | None,
         texts: list[Text],
@@ -81,12 +82,10 @@ class Document:
                 texts.append(Text(round(at[0], 2), round(at[1], 2), child.text or "", size, anchor))
             elif child.tag == f"{SVG}path":
                 for begin_x, begin_y, rest in re.findall(r"M(-?[\d.]+) (-?[\d.]+)([^M]*)", child.get("d")):
-                    # Absolute ends of lines are moved as well.
-                    rest = re.sub(r"H(-?[\d.]+)", lambda m: f"H{round(float(m[1]) + x, 2)}", rest)
-                    rest = re.sub(r"V(-?[\d.]+)", lambda m: f"V{round(float(m[1]) + y, 2)}", rest)
-                    paths.append((round(float(begin_x) + x, 2), round(float(begin_y) + y, 2), rest, style))
+                    moved = _moved(_moved(rest, "H", x), "V", y)
+                    paths.append((round(float(begin_x) + x, 2), round(float(begin_y) + y, 2), moved, style))
 
-    def _state(self, element: ElementTree.Element, percent: float | None) -> tuple[bool, tuple[float, float]]:
+    def _state(self, element: ET.Element, percent: float | None) -> tuple[bool, tuple[float, float]]:
         visible = element.get("visibility") != "hidden"
         shift = element.get("transform", "")
         names = element.get("class", "").split()
@@ -98,6 +97,11 @@ class Document:
             shift = rule if "translate" in rule else shift
         found = _SHIFT.search(shift)
         return visible, (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+
+
+def _moved(path: str, letter: str, by: float) -> str:
+    """A path whose lines to an absolute end, along one axis, are moved along it."""
+    return re.sub(rf"{letter}(-?[\d.]+)", lambda found: f"{letter}{round(float(found[1]) + by, 2)}", path)
 
 
 def read(path: Path) -> Document:
@@ -121,7 +125,7 @@ def grids(seen: Seen) -> list[list[list[float]]]:
     cells = {(it.x, it.y): number(it.text) for it in seen.texts if it.anchor == "middle" and it.size != RULER}
     cells = {at: value for at, value in cells.items() if value is not None}
     xs = sorted({x for x, _ in cells})
-    step = min(b - a for a, b in zip(xs, xs[1:], strict=False))
+    step = min(b - a for a, b in pairwise(xs))
     columns: list[list[float]] = [[xs[0]]]
     for x in xs[1:]:
         if x - columns[-1][-1] > 1.01 * step:

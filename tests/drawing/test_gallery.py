@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from docs import pictures
 from drawing.parsing import Document, grids, number, read
 
 NUMERICAL: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {
-    "numerical_no_padding_no_strides": lambda x, w: F.conv2d(x, w),
-    "numerical_padding_strides": lambda x, w: F.conv2d(x, w, stride=2),  # The zeros are drawn.
-    "numerical_average_pooling": lambda x, _: F.avg_pool2d(x, 3, 1),
-    "numerical_max_pooling": lambda x, _: F.max_pool2d(x, 3, 1),
+    "numerical_no_padding_no_strides": functional.conv2d,
+    "numerical_padding_strides": lambda x, w: functional.conv2d(x, w, stride=2),  # The zeros are drawn.
+    "numerical_average_pooling": lambda x, _: functional.avg_pool2d(x, 3, 1),
+    "numerical_max_pooling": lambda x, _: functional.max_pool2d(x, 3, 1),
 }
 # What the guide's figures show: input, padding, kernel, stride, dilation; output.
 SETTINGS = {
@@ -36,7 +36,7 @@ def drawn(name: str) -> Document:
     return read(pictures.HERE / "gallery" / f"{name}.svg")
 
 
-def frames(document: Document, count: int) -> list[float]:
+def frames(count: int) -> list[float]:
     """The middle of each frame, in percent of the animation, whose last frame is seen twice as long."""
     return [100 * (frame + 0.5) / (count + 1) for frame in range(count)]
 
@@ -54,7 +54,7 @@ def test_every_number_is_torchs(name: str) -> None:
     torch.testing.assert_close(plane(final[-1]), expected, atol=0.005, rtol=0)
     height, width = expected.shape[2:]
     assert (height, width) == (3, 3)
-    for index, percent in enumerate(frames(document, 9)):
+    for index, percent in enumerate(frames(9)):
         seen = document.seen(percent)
         results = [value for row in grids(seen)[-1] for value in row]
         assert len(results) == index + 1
@@ -82,7 +82,7 @@ def test_the_kernel_goes_where_the_guide_says(name: str) -> None:
     document = drawn(name)
     field = max(boxes(document, 0, "dasharray") + boxes(document, 0, "fill:#d3e6f8"), key=lambda box: box[2])
     cell = field[2] / (size + 2 * padding)
-    for index, percent in enumerate(frames(document, outputs**2)):
+    for index, percent in enumerate(frames(outputs**2)):
         row, column = divmod(index, outputs)
         taps = sorted((y, x) for x, y, *_ in boxes(document, percent, "fill:#f7951b"))
         expected = sorted(
@@ -106,7 +106,7 @@ def test_a_transposed_figure_shows_the_sizes_of_torchs_transposed_convolution(na
     assert f"gradient of output {outputs} × {outputs}" in texts
     assert f"gradient of input {size} × {size}" in texts
     more = (size + 2 * padding - kernel) % stride
-    transposed = F.conv_transpose2d(
+    transposed = functional.conv_transpose2d(
         torch.ones(1, 1, outputs, outputs), torch.ones(1, 1, kernel, kernel), None, stride, padding, more
     )
     assert transposed.shape[2:] == (size, size)

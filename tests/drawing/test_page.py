@@ -48,7 +48,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def visible(shown: Page) -> list[str]:
     """The captions that are seen."""
     texts: list[str] = shown.evaluate(
-        "[...document.querySelectorAll('svg text')].filter(it => it.getClientRects().length).map(it => it.textContent)"
+        "[...document.querySelectorAll('svg text')].filter(it => it.getClientRects().length)"
+        ".map(it => it.textContent)"
     )
     return [text for text in texts if text.startswith("output row")]
 

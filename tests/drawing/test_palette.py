@@ -8,8 +8,8 @@ import pytest
 
 from tatamu.drawing.palette import HUES, THEMES, paints
 
-# Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009,
-# at full strength; on linear RGB.
+# Machado, Oliveira and Fernandes, "A Physiologically-based Model for Simulation of Color Vision Deficiency",
+# 2009, at full strength; on linear RGB.
 DEFICIENCIES = {
     "none": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "protanopia": (
@@ -95,7 +95,6 @@ def test_hues_are_told_apart(theme: str, deficiency: str, tone: str) -> None:
         matrix = DEFICIENCIES[deficiency]
         return lab(tuple(sum(m * part for m, part in zip(row, rgb, strict=True)) for row in matrix))
 
-    # Pairs that stand side by side in a picture without groups come first.
     for a, b in combinations(HUES, 2):
         distance = sum((p - q) ** 2 for p, q in zip(seen(a), seen(b), strict=True)) ** 0.5
         assert distance >= (APART if tone == "ink" else APART / 3), (a, b, distance)

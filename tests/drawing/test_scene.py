@@ -1,4 +1,4 @@
-"""What a frame marks as read is what torch's output depends on, in every padding mode, and likewise backwards."""
+"""What a frame marks as read is what torch's output depends on, in every padding mode, and backwards too."""
 
 from __future__ import annotations
 

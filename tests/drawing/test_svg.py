@@ -1,4 +1,4 @@
-"""SVG: each frame of the animation is what the still of that frame is; no script; said to those who do not see it."""
+"""SVG: each frame of the animation is the still of that frame; no script; said in words too."""
 
 from __future__ import annotations
 

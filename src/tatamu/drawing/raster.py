@@ -8,9 +8,11 @@ those it has.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import hypot
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -20,6 +22,8 @@ from tatamu.drawing.shapes import Box, Drawing, Label, Lines, Shape
 _FINE, _COARSE = 3, 2
 """Pixels for each unit of a drawing: as drawn, and in the file of a PNG."""
 _SPELLED = str.maketrans({"×": "x", "−": "-", "≈": "~", "∞": "inf"})
+_CANDIDATES, _NEAR = 4000, 30
+"""So many of a GIF's commonest colours are looked at; the distance from which two are told apart."""
 _DASH, _GAP = 3.0, 2.0
 
 
@@ -32,15 +36,32 @@ def png(drawing: Drawing, frame: int) -> bytes:
 
 def gif(drawing: Drawing) -> bytes:
     """All frames as a GIF file that plays over and over."""
-    # One palette for all, from the frame in which most is written, or colours would flicker.
     pictures = [_picture(drawing, frame, 1) for frame in range(drawing.frames)]
-    table = pictures[-1].quantize(64, Image.Quantize.MEDIANCUT)
+    table = _palette(pictures)
     frames = [picture.quantize(palette=table, dither=Image.Dither.NONE) for picture in pictures]
     milliseconds = [round(1000 * drawing.seconds)] * drawing.frames
     milliseconds[-1] *= 2
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
     return file.getvalue()
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """The colours that most of the pictures is painted with, exactly, none near one before it.
+
+    Shades of smooth edges take the nearest. One palette serves all frames, or colours would flicker.
+    """
+    counted: Counter[Any] = Counter()
+    for picture in pictures:
+        for count, colour in picture.getcolors(picture.width * picture.height) or []:
+            counted[colour] += count
+    chosen: list[Any] = []
+    for colour, _ in counted.most_common(_CANDIDATES):
+        if all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) > _NEAR for other in chosen):
+            chosen.append(colour)
+    table = Image.new("P", (1, 1))
+    table.putpalette([part for colour in chosen[:256] for part in colour])
+    return table
 
 
 def _picture(drawing: Drawing, frame: int, scale: int) -> Image.Image:
