@@ -136,7 +136,7 @@ TRANSFORMERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         _classifier("RegNet", embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], groups_width=8),
         (3, 32, 32),
     ),
-    "MobileNetV1": (_classifier("MobileNetV1", depth_multiplier=0.25, tf_padding=False), (3, 64, 64)),
+    "ConvNextV2": (_classifier("ConvNextV2", hidden_sizes=[8, 16], depths=[1, 1], num_stages=2), (3, 32, 32)),
     "ViT": (
         _classifier(
             "ViT", hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,

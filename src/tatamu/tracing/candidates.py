@@ -19,6 +19,7 @@ from tatamu.tracing.sizes import Size
 
 _COMMON = (224, 256, 32, 28, 64, 128, 384, 512, 299, 227, 96, 112, 160, 192, 320, 16, 48, 8)
 """Heights and widths that networks are made for."""
+_TO_NCHW = (0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -258,25 +259,21 @@ def _wanted(meeting: Meeting, source: Source) -> list[extents.Extent]:
 
 
 def _of_input_order(meeting: Meeting) -> Iterator[Candidate]:
-    """Images whose channels are last, or whose channels or batch are missing."""
-    needs, x, sizes = meeting.needs(), meeting.entering, meeting.walk.sizes
-    if len(sizes) != 1:
+    """Images whose channels are last, or other channels, or whose channels or batch are missing."""
+    if len(meeting.walk.sizes) != 1 or not any(it in meeting.walk.inputs for it in meeting.met):
         return
-    size = sizes[0]
-    convolution = isinstance(meeting.layer, Conv2d)
-    if convolution and needs and x is not None and x.source is None and len(size) == 4:
-        if size[1] != needs[0] == size[3]:
-            order = (0, 3, 1, 2)
-            yield Candidate(Mend(sizes=(tuple(size[it] for it in order),), axes=order), 0, "order")
-        if size[1] != needs[0]:
-            yield Candidate(Mend(sizes=((size[0], needs[0], *size[2:]),)), 1.2, "channels")
-    if len(size) == 2 or (len(size) != 4 and convolution):
-        channels = layers.arguments(meeting.layer).get("in_channels", 0) if convolution else 0
-        for count in dict.fromkeys((channels, 3, 1)):
-            if isinstance(count, int) and count:
-                yield Candidate(
-                    Mend(sizes=((1, count, *size[-2:]),)), 0 if count == channels else 1, ("dims", count)
-                )
+    size = meeting.walk.sizes[0]
+    counts = (
+        [meeting.layer.in_channels] if isinstance(meeting.layer, Conv2d) else [] if meeting.inner else [3, 1]
+    )
+    for rank, count in enumerate(counts):
+        if len(size) == 4 and size[1] != count:
+            if size[3] == count:
+                new = tuple(size[it] for it in _TO_NCHW)
+                yield Candidate(Mend(sizes=(new,), axes=_TO_NCHW), 0.1 * rank, ("order", count))
+            yield Candidate(Mend(sizes=((size[0], count, *size[2:]),)), 1.2 + rank, ("channels", count))
+        elif len(size) == 2:
+            yield Candidate(Mend(sizes=((1, count, *size),)), 0.1 * rank, ("dimensions", count))
 
 
 def _of_input_size(meeting: Meeting) -> Iterator[Candidate]:
@@ -287,6 +284,8 @@ def _of_input_size(meeting: Meeting) -> Iterator[Candidate]:
     batch, channels, height, width = sizes[0]
     tried: dict[tuple[int, int], float] = {}
     meet = -1.5 if len(meeting.given) > 1 else 0
+    if meeting.inner and not isinstance(meeting.layer, nn.Linear):  # There is no room for a kernel.
+        tried = {(2 * height, 2 * width): 2.5, (4 * height, 4 * width): 2.6}
     for divisor in (2, 4, 8, 16, 32, 64):
         for up in (0, 1):
             new = tuple((it + up * (divisor - 1)) // divisor * divisor for it in (height, width))

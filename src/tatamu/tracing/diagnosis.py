@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn import Module
 
+from tatamu.errors import ValueReadError
 from tatamu.tracing import layers
 from tatamu.tracing.changes import Mend
 from tatamu.tracing.meeting import Meeting
@@ -15,6 +16,9 @@ from tatamu.tracing.mend import mends
 from tatamu.tracing.rules import rule, times
 from tatamu.tracing.steps import Value
 from tatamu.tracing.walk import Walk
+
+# What torch, tatamu and the code of models raise for sizes.
+_OF_SIZES = (RuntimeError, ValueError, IndexError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Diagnosis:
         met: what met there.
         rule: what must hold there, and does not.
         mends: at most three, the plainest first; each has been tried.
-        is_flat: whether images met in a row, so that their height and width are of interest.
+        is_flat: whether images were laid flat there, so that all their ways to it are of interest.
     """
 
     path: str
@@ -106,14 +110,16 @@ class Diagnosis:
 
 
 def diagnose(model: Module, failed: Walk) -> Diagnosis | None:
-    """What a walk that failed has met, and mends; None where it did not fail.
+    """What a walk that failed has met, and mends; None where it did not fail, or not for its sizes.
 
     Args:
         model: as it was given to `walk`; it stays as it is.
         failed: what `walk` returned.
     """
     failure = failed.failure
-    if failure is None:
+    if failure is None or not failure.values or not isinstance(failure.error, _OF_SIZES):
+        return None
+    if isinstance(failure.error, ValueReadError):
         return None
     meeting = Meeting(model, failed, failure)
     is_flat = isinstance(meeting.layer, nn.Linear) or failure.function in ("view", "reshape")
@@ -135,7 +141,7 @@ def _met(meeting: Meeting) -> Iterator[Met]:
 
 
 def _chain(meeting: Meeting, value: Value) -> tuple[list[Setting], str]:
-    """All that set sizes, back from a value, through the one of most axes where several meet; and its origin."""
+    """All that set sizes, back from a value, by the one of most axes where several meet; and its origin."""
     found: list[Setting] = []
     while (step := meeting.walk.setter(value)) is not None:
         given = [it for it in step.inputs if not it.is_parameter and (it.source is not None or it.name)]

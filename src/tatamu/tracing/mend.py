@@ -9,6 +9,7 @@ from math import inf
 
 import torch
 from torch.nn import Module
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from tatamu.tracing.candidates import Candidate, candidates, edit, fitted
 from tatamu.tracing.changes import BEFORE, Change, Mend, remade, replaced
@@ -87,7 +88,9 @@ class _Search:
     @property
     def ranked(self) -> tuple[Mend, ...]:
         """What was found, the plainest first."""
-        ordered = sorted(self.found.values(), key=lambda it: (it.layers, it.cost + 0.1 * it.disturbed))
+        ordered = sorted(
+            self.found.values(), key=lambda it: (it.layers, it.cost + 0.1 * min(it.disturbed, 10))
+        )
         return tuple(it.mend for it in ordered)
 
     def alone(self, ordered: list[Candidate]) -> None:
@@ -126,14 +129,24 @@ class _Trials:
     def __init__(self, model: Module, failed: Walk) -> None:
         self.model = weightless(model)
         self._failed = failed
-        # What runs on the device 'meta' alone is sooner tried; where it fails in another way, walks decide.
-        self._quick = not self._runs(failed.sizes)
+        # Without a walk, on the device 'meta' alone, a trial is sooner done; it counts where the model gets as
+        # far as in the walk, and no farther.
+        self._quick = self._calls() == len(failed.calls)
 
-    def _runs(self, sizes: tuple[Size, ...], model: Module | None = None) -> bool:
+    def _calls(self) -> int:
+        """How many modules are called before the model fails on the device 'meta'; -1 if it does not."""
+        called: list[Module] = []
+        hook = register_module_forward_pre_hook(lambda module, _: called.append(module))
+        try:
+            return -1 if self._runs(self._failed.sizes, self.model) else len(called)
+        finally:
+            hook.remove()
+
+    def _runs(self, sizes: tuple[Size, ...], model: Module) -> bool:
         dtype = next((it.dtype for it in self.model.parameters() if it.is_floating_point()), None)
         with torch.no_grad(), torch.device("meta"):
             try:
-                (model or self.model)(*(torch.empty(it, dtype=dtype) for it in sizes))
+                model(*(torch.empty(it, dtype=dtype) for it in sizes))
             except Exception:  # noqa: BLE001 - whatever the model's code raises, it does not run.
                 return False
         return True
@@ -176,7 +189,8 @@ class _Trials:
         if walked is None or walked.failure is not None:
             return None
         count = max(1, len({it.path for it in mend.changes}))
-        return _Found(replace(mend, gives=_gives(mend, walked)), count, self._disturbed(walked), cost)
+        disturbed = self._disturbed(walked) if mend.changes else 0
+        return _Found(replace(mend, gives=_gives(mend, walked)), count, disturbed, cost)
 
     def _disturbed(self, walked: Walk) -> int:
         """How many layers that ran before have outputs of another size now."""
