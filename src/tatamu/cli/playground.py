@@ -21,7 +21,10 @@ _DEFAULT = Path("tatamu-playground.html")
     help=f"Write the page to this file and open nothing. Without it: {_DEFAULT}, in the browser.",
 )
 def command(output: Path | None) -> None:
-    """Try the arguments of Conv2d on a page in the browser, which needs no server and no network."""
+    """Try the arguments of Conv2d in the browser.
+
+    The page is one file, which needs no server and no network.
+    """
     path = (output or _DEFAULT).resolve()
     path.write_text(page(), encoding="utf-8")
     click.echo(f"wrote {path}")

@@ -17,7 +17,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 Open = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Longer, and asyncio of other tests would meet playwright's.
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed, in which the page is tried")

@@ -1,6 +1,7 @@
 // Every word of the page in English. Functions take what the sentence speaks of.
 
 const many = (count, one, more = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+const readers = (count) => many(count, "output reads", "outputs read");
 const signed = (value) => String(value).replace("-", "−");
 const range = (given) => {
   const values = given.map(signed);
@@ -30,7 +31,6 @@ export const english = {
   },
   reset: "Reset",
   stage: "The kernel on its way",
-  shape: (input, output) => `${input} → ${output}`,
   shapeSpoken: (input, output) => `Input ${input}, output ${output} (channels, height, width)`,
   order: "channels × height × width",
   mistake: "The layer raises:",
@@ -57,10 +57,10 @@ export const english = {
       ? `Input pixel (row ${row}, column ${column}) is never read.`
       : `Input pixel (row ${row}, column ${column}) is read by ${many(count, "output")}.`,
   isZero: (row, column, count) =>
-    `Padding (row ${signed(row)}, column ${signed(column)}) is a zero; ${many(count, "output")} read it.`,
+    `Padding (row ${signed(row)}, column ${signed(column)}) is a zero; ${readers(count)} it.`,
   isCopy: (row, column, r, c, count) =>
     `Padding (row ${signed(row)}, column ${signed(column)}) shows pixel (row ${r}, column ${c}); ` +
-    `${many(count, "output")} read it.`,
+    `${readers(count)} it.`,
   legend: {
     pixel: "input pixel",
     padding: "padding",
@@ -110,7 +110,7 @@ export const english = {
   hints: {
     channels: "of the image that comes in",
     size: "(height, width)",
-    inChannels: "what it expects",
+    inChannels: "expected",
     outChannels: "what it makes",
     kernel: "taps",
     stride: "step of the kernel, in pixels",
@@ -123,9 +123,8 @@ export const english = {
   },
   apart: "apart",
   apartOf: (label) => `${label}: height and width apart`,
-  follow: "as the input has",
+  follow: "as the input",
   depthwiseButton: "depthwise",
-  oneGroup: "1",
   value: (label) => `${label}, as a number`,
   paddings: {
     int: "a number",

@@ -120,7 +120,11 @@ export function showSum(settings, view, words) {
 /** Which channels the chosen one reads. */
 export function showChannels(settings, channel, words) {
   const root = byId("channel-map");
-  root.innerHTML = channelMap(settings, channel, Math.max(root.clientWidth, 200));
+  const shown = [settings.inChannels, settings.outChannels, settings.groups, channel, innerWidth].join();
+  if (root.dataset.shown !== shown) {
+    root.dataset.shown = shown; // Every position that is drawn comes here, and measuring is slow.
+    root.innerHTML = channelMap(settings, channel, Math.max(root.clientWidth, 200));
+  }
   const [first, end] = channelsRead(settings, channel);
   const of = settings.inChannels;
   setText(byId("channel-text"), end > first ? words.channelReads(channel, first, end - 1, of) : "");

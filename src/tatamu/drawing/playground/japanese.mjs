@@ -29,7 +29,6 @@ export const japanese = {
   },
   reset: "初期値に戻す",
   stage: "カーネルの動き",
-  shape: (input, output) => `${input} → ${output}`,
   shapeSpoken: (input, output) => `入力 ${input}、出力 ${output}（チャネル、高さ、幅）`,
   order: "チャネル × 高さ × 幅",
   mistake: "この層は次のエラーになります：",
@@ -140,7 +139,6 @@ export const japanese = {
   apartOf: (label) => `${label}：高さと幅を別々に`,
   follow: "入力と同じ",
   depthwiseButton: "デプスワイズ",
-  oneGroup: "1",
   value: (label) => `${label}（数値）`,
   paddings: {
     int: "一つの数",

@@ -13,11 +13,13 @@ import { defaults, fromHash, toHash } from "./settings.mjs";
 import { makeStage } from "./stage.mjs";
 
 const LANGUAGES = { en: english, ja: japanese };
+const SETTLED = 250; // Milliseconds without a change, after which the address follows.
 const THEMES = ["auto", "light", "dark"];
 
 let settings = fromHash(location.hash);
 let language = new URLSearchParams(location.hash.slice(1)).get("lang") ?? navigator.language.slice(0, 2);
 if (!LANGUAGES[language]) language = "en";
+let waiting = 0;
 let chosenLanguage = location.hash.includes("lang=");
 
 const words = () => LANGUAGES[language];
@@ -32,7 +34,9 @@ const showLines = makeLines();
 function change(patch) {
   settings = { ...settings, ...patch };
   show();
-  history.replaceState(null, "", `#${hash()}`);
+  // A slider on its way changes often, and browsers refuse an address that does.
+  clearTimeout(waiting);
+  waiting = setTimeout(() => history.replaceState(null, "", `#${hash()}`), SETTLED);
 }
 
 function hash() {
@@ -44,10 +48,10 @@ function show() {
   showVerdict(settings, mistake, words());
   showFormulas(settings, mistake, words());
   showControls(settings, words(), mistake);
-  if (mistake) stage.showBroken(settings, mistake.rule, words());
-  else stage.show(settings, words());
   for (const id of ["sums", "channel-map"]) byId(id).closest("section").hidden = Boolean(mistake);
   byId("legend").hidden = Boolean(mistake);
+  if (mistake) stage.showBroken(settings, mistake.rule, words());
+  else stage.show(settings, words());
   showPhoto(settings, words());
   showLines(settings, words(), `${location.href.split("#")[0]}#${hash()}`);
 }

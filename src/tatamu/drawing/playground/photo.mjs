@@ -77,7 +77,7 @@ function mean(results) {
   return results[0].values.map((_, i) => (results[0].values[i] + results[1].values[i] + results[2].values[i]) / 3);
 }
 
-/** Paints three planes; where there is room, pixels are as large as in a picture `across` wide that fills its column. */
+/** Paints three planes; where it fits, a pixel is as large as in a picture `across` wide that fills its column. */
 function paint(canvas, planes, [height, width], across) {
   canvas.height = height;
   canvas.width = width;
