@@ -184,7 +184,7 @@ def test_the_nearest_size_may_be_a_stride_away() -> None:
         (224, 224, {}, "kernel_size=3, padding=1"),
         (28, 24, {}, "kernel_size=5"),
         (224, 56, {"kernel_size": 7, "stride": 4}, "kernel_size=7, stride=4, padding=3"),
-        # With the usual padding of 8 the last row and column would not be read.
+        # With the usual padding of 8 the last four rows and columns would not be read.
         (39, 3, {"kernel_size": 17, "stride": 13}, "kernel_size=17, stride=13, padding=4"),
         (224, 112, {"kernel_size": 7}, "kernel_size=7, stride=2, padding=3"),
         (28, 14, {"kernel_size": 3, "stride": 1, "padding": 0}, "kernel_size=3, dilation=7"),
