@@ -36,14 +36,16 @@ Layers = dict[Geometry, list[str]]
         "tatamu bench 64x56x56 --out-channels 64 -k 3 -p 1",
     ),
 )
-@click.argument("size", type=IMAGE, metavar="CxHxW|NxCxHxW")
+@click.argument("size", type=IMAGE, metavar="SIZE")
 @click.option("--model", metavar="PLACE:NAME", help="The model: package.module:Model, or file.py:Model.")
 @click.option("--all-passes", is_flag=True, help="The gradients of input and weight too.")
 @convolution_options
 def command(
     size: tuple[int, ...], model: str | None, all_passes: bool, arguments: ConvolutionArguments
 ) -> int:
-    """Time the convolutions of a model on an input of this size, or a single one, by torch and tatamu.
+    """Time torch and tatamu on the convolutions of a model.
+
+    SIZE is the model's input. Without a model, the arguments say what is convolved.
 
     Each different convolution is computed by both without its bias, on random float32 numbers, and judged
     against float64; what is wrong is not timed, and the exit status is 1. Times are medians of calls in
