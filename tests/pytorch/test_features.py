@@ -23,6 +23,7 @@ from torch.utils import _pytree
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 from torch.utils.flop_counter import FlopCounterMode
 
+import children
 import tatamu
 
 pytestmark = [
@@ -317,6 +318,22 @@ def test_flop_counter(groups: int) -> None:
     assert counts["torch"]["aten.convolution_backward"] == (1 + groups) * once
 
 
+@pytest.mark.parametrize("first", ["tatamu", "torch.utils.flop_counter"])
+def test_flop_counter_before_and_after_tatamu(first: str) -> None:
+    output = children.run(f"""
+        import sys
+        import {first}
+        print("torch.utils.flop_counter" in sys.modules)
+        import tatamu
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+        with FlopCounterMode(display=False) as counter:
+            tatamu.Conv2d(1, 2, 3)(torch.empty(1, 1, 5, 5))
+        print(counter.get_total_flops())
+    """)
+    assert output == f"{first != 'tatamu'}\n{2 * 2 * 9 * 9}\n"
+
+
 def test_profiler_names(model: nn.Module) -> None:
     """Each pass is one event, with the operator's name and the sizes of its operands."""
     x = images()
@@ -335,6 +352,14 @@ def test_profiler_names(model: nn.Module) -> None:
             assert names.count("aten::convolution") == 3
             assert names.count("aten::convolution_backward") == 3
             assert not any("mkldnn" in name or "thnn" in name or "slow" in name for name in names)
+
+
+def test_profiler_names_of_a_frozen_model() -> None:
+    frozen, x = tatamu.freeze(stock(tatamu.Conv2d).eval()), images()
+    for _ in range(2):
+        with profile(activities=[ProfilerActivity.CPU]) as trace, torch.no_grad():
+            frozen(x)
+        assert [event.name for event in trace.events()].count("tatamu::convolution") == 3
 
 
 def test_operators_may_be_captured_into_cuda_graphs() -> None:
