@@ -2,10 +2,7 @@
 
 import gc
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tatamu.picture import draw
+from typing import TYPE_CHECKING
 
 # So many objects are made here that Python would look through all of torch's for garbage: as long again.
 _collects = gc.isenabled()
@@ -23,6 +20,10 @@ try:
 finally:
     if _collects:
         gc.enable()
+
+if TYPE_CHECKING:
+    from tatamu.picture import draw
+    from tatamu.tracing.trace import trace
 
 __all__ = [
     "Conv2d",
@@ -43,14 +44,17 @@ __all__ = [
     "solve",
     "status",
     "thaw",
+    "trace",
     "warmup",
 ]
 
-_LATER = {"draw": "tatamu.picture"}
-"""Public names that few programs use: their module is imported when they are asked for."""
+_LATER = {"draw": "tatamu.picture", "trace": "tatamu.tracing.trace"}
+"""Names that few programs use, and the modules that are imported for them at first use."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
-        return getattr(import_module(_LATER[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_LATER[name]), name)
+    globals()[name] = found
+    return found
