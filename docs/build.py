@@ -31,6 +31,7 @@ MODULES = (
     "tatamu.adopt",
     "tatamu.solving",
     "tatamu.picture",
+    "tatamu.tracing.trace",
     "tatamu.geometry",
     "tatamu.errors",
     "tatamu.reference",

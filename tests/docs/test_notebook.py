@@ -36,5 +36,7 @@ def test_it_runs_and_shows_pictures(stored: nbformat.NotebookNode, monkeypatch: 
         if cell.cell_type == "code" and cell.source.startswith(("tatamu.draw(", "Conv2d(")):
             (output,) = cell.outputs
             assert "data:image/svg+xml" in output.data["text/html"], cell.source
+        if cell.source.endswith('tatamu.trace(Net(), "3x64x64")'):
+            assert "mend: padding=1 in block.conv2" in cell.outputs[0].data["text/html"]
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert sum("image/png" in output.get("data", ()) for output in outputs) == 2
