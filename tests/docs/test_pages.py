@@ -36,6 +36,8 @@ for _ in range(3):
     optimizer.step()
 """
 """A program that has never heard of tatamu."""
+FIGURE = re.compile(r"\d[\d.,]*\d")
+"""A number of more than one digit; others may be words in the other language."""
 PLAN = re.compile(r"\b(direct|planar|winograd)$", re.MULTILINE)
 """How a layer would be computed, which depends on the machine."""
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -50,14 +52,16 @@ def text(page: PurePosixPath) -> str:
 
 
 def skeleton(tokens: Sequence[Token]) -> Iterator[tuple[str, ...]]:
-    """What two languages have in common: headings, code, pictures, and the sizes of tables and lists."""
-    for token in tokens:
+    """What two languages have in common: headings, code, pictures, lists, and tables with their figures."""
+    for place, token in enumerate(tokens):
         if token.type == "heading_open":
             yield "heading", token.tag
         elif token.type in ("fence", "code_block"):
             yield "code", token.info, token.content
-        elif token.type in ("th_open", "td_open", "tr_open", "list_item_open"):
+        elif token.type in ("tr_open", "list_item_open"):
             yield (token.type,)
+        elif token.type in ("th_open", "td_open"):
+            yield "cell", *FIGURE.findall(tokens[place + 1].content)
         for child in token.children or ():
             if child.type == "image":
                 yield "picture", str(child.attrs["src"])
@@ -112,6 +116,7 @@ def test_two_languages_say_the_same(page: PurePosixPath) -> None:
         "# A\n\n```pycon\n>>> 2\n```\n\n![q](p.svg)\n",
         "# A\n\n```pycon\n>>> 1\n```\n\n![q](other.svg)\n",
         "# A\n\n![q](p.svg)\n\n```pycon\n>>> 1\n```\n",
+        "# A\n\n```pycon\n>>> 1\n```\n\n![q](p.svg)\n\n| a |\n| --- |\n| 1.5 |\n",
     ],
 )
 def test_what_one_language_lacks_is_found(other: str) -> None:

@@ -13,6 +13,13 @@ def test_the_chart_is_what_the_table_says() -> None:
     assert speed.CHART.read_text(encoding="utf-8") == speed.draw(columns, rows)
 
 
+def test_the_sentence_is_what_the_table_says() -> None:
+    _, ((_, figures), *_) = speed.table(speed.README.read_text(encoding="utf-8"))
+    assert f"{min(figures)} to {max(figures)} times as fast" in speed.README.read_text(encoding="utf-8")
+    japanese = speed.README.with_name("README.ja.md").read_text(encoding="utf-8")
+    assert f"{min(figures)} 倍から {max(figures)} 倍" in japanese
+
+
 def test_a_bar_is_as_long_as_its_figure() -> None:
     svg = speed.draw(["a", "b"], [("all 2", (1.5, 3.0)), ("one", (2.0, 1.0))])
     bars = re.findall(
