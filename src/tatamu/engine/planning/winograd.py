@@ -36,11 +36,14 @@ _MOST_SHARED_TILES = 8
 _PACKINGS = 0.5
 """How often a call is taken to transform shared weights: every one in training, none while they stay."""
 _LEAST_GAIN = 1.15
-"""Products, or cycles, that are left out, taps in the padding not counted: less does not pay."""
-_LEAST_USUAL_GAIN = {1: 1.15, 2: 1.25}
-"""Products that are left out of an image as layers of so many channels have, by the units that multiply."""
+"""Products that are left out, taps in the padding not counted: less does not pay for the transforms."""
+# By how many units multiply whole registers: where products cost half, more of them must be left out.
+_LEAST_USUAL_GAIN = {1: 1.05, 2: 1.25}
+"""Products that are left out of an image as layers of so many channels have."""
+_LEAST_DILATED_GAIN = {1: 1.15, 2: 1.5}
+"""Cycles of the direct kernel, taps in the padding not counted, relative to those of a plan."""
 _TRANSFORMING = {1: 1.0, 2: 0.6}
-"""What transforms cost, by how many units multiply whole registers: they also add them faster."""
+"""What transforms cost: two units also add faster."""
 _TAP_CYCLES, _PRODUCT_CYCLES, _SUBKERNEL_PRODUCT_CYCLES = 6.0, 2.9, 6.4
 """Of a register of weights: what gathers a tap of it, and what computes and writes a product; of sub-kernels,
 whose taps are looked up, more.
@@ -130,7 +133,8 @@ def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> W
     if (gain := _usual_gain(layer, form)) < _LEAST_USUAL_GAIN[target.wide_units]:
         return f"{1 / gain:.0%} of the products, on images as such layers have: too few are left out"
     plan = min(_plans(work, form, element, target), key=lambda plan: plan.cycles)
-    if max(work.dilation) > 1 and (direct := _direct_cycles(work, target, lanes)) < _LEAST_GAIN * plan.cycles:
+    least = _LEAST_DILATED_GAIN[target.wide_units] * plan.cycles
+    if max(work.dilation) > 1 and (direct := _direct_cycles(work, lanes)) < least:
         return f"estimated {plan.cycles / 1e6:.2f} million cycles against {direct / 1e6:.2f} directly"
     return plan
 
@@ -186,9 +190,9 @@ def _usual_gain(layer: WinogradWork, form: Form) -> float:
     return down * across * taps / replace(layer, grid=(down, across)).products(form)
 
 
-def _direct_cycles(work: WinogradWork, target: Target, lanes: int) -> float:
+def _direct_cycles(work: WinogradWork, lanes: int) -> float:
     products = work.batch * work.groups * work.inside * work.channels * -(-work.m // lanes)
-    return products / _DIRECT_EFFICIENCY / target.wide_units
+    return products / _DIRECT_EFFICIENCY
 
 
 def _weight_cycles(form: Form) -> float:
@@ -294,11 +298,10 @@ def _plan(
     products, depth = form.products, form.count * work.channels
     tiles_h, tiles_w = work.tiles(form.outputs)
     weight_bytes = products * depth * panels * vectors * lanes * item
-    faster = _TRANSFORMING[target.wide_units]
-    there, back = (faster * cycles for cycles in transforms(form))
-    transforming = registers * work.channels * _weight_cycles(form) * faster
+    there, back = transforms(form)
+    transforming = registers * work.channels * _weight_cycles(form)
     shared = 0.0 if own else work.groups * (transforming + weight_bytes / _WRITE_BYTES_A_CYCLE) * _PACKINGS
-    multiplying = products * depth * vectors / MULTIPLY_EFFICIENCY / target.wide_units
+    multiplying = products * depth * vectors / MULTIPLY_EFFICIENCY
     weight_rate = _NEAR_BYTES_A_CYCLE if weight_bytes < target.l2_bytes // 2 else _FAR_BYTES_A_CYCLE
     # What is transformed at a time is written and then read: it should stay in L2 beside the tiles.
     line_bytes = products * form.count * vectors * lanes * item
