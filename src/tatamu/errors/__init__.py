@@ -22,6 +22,7 @@ from tatamu.errors.arguments import (
     PrecisionError,
     StridedSameError,
     StrideError,
+    UnreachableSizeError,
 )
 from tatamu.errors.base import TatamuError, did_you_mean
 from tatamu.errors.operands import (
@@ -43,6 +44,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
+from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
     "ArgumentLengthError",
@@ -61,9 +63,11 @@ __all__ = [
     "GroupsError",
     "InputChannelsError",
     "InputDimensionsError",
+    "InputSizeError",
     "KernelSizeError",
     "KernelTooLargeError",
     "LayoutError",
+    "ModelError",
     "NegativePaddingError",
     "NegativeSizeError",
     "NoOutputChannelsError",
@@ -75,7 +79,10 @@ __all__ = [
     "StrideError",
     "StridedSameError",
     "TatamuError",
+    "TransposedConvolutionError",
+    "UnreachableSizeError",
     "UnsupportedDtypeError",
+    "ValueReadError",
     "WeightDimensionsError",
     "WeightGroupsError",
     "did_you_mean",
