@@ -10,7 +10,7 @@ import pytest
 from benchmarks.case import DTYPES, PASSES, Case, operands
 from benchmarks.layer import NETWORKS, Layer, load_all
 from benchmarks.libraries import contenders
-from benchmarks.verify import expected, verify
+from tatamu.measuring.verify import expected, verify
 
 MOST_PRODUCTS = 60_000_000
 """Of a layer, so that the judge, in float64, takes no longer than the kernels' compilation."""
