@@ -1,4 +1,4 @@
-"""Draws the pictures that the documents show: each line of pictures.txt names a file here, and the command it is of."""
+"""Draws the pictures of the documents: a line of pictures.txt names a file here, and its command."""
 
 from __future__ import annotations
 

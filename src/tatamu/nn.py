@@ -96,7 +96,14 @@ class Conv2d(torch.nn.Conv2d):
         weight_size = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         bias = self._parameters.get("bias") is not None
         return example.layer_html(
-            repr(self), weight_size, bias, self.stride, self.padding, self.dilation, self.groups, self.padding_mode
+            repr(self),
+            weight_size,
+            bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            self.padding_mode,
         )
 
     def _load_from_state_dict(self, *arguments: Any) -> None:

@@ -36,14 +36,15 @@ def draw(
     """Draw what a convolution does: each position that is written, and what it reads.
 
     Args:
-        subject: a `Conv2d`, ours or torch's; an `AvgPool2d` or `MaxPool2d` of torch's; or a geometry, which has its
-            size.
-        size: of the input: an int, (height, width), or an input itself, (C, H, W) or (N, C, H, W), of which the first
-            image's numbers are shown, with the layer's own weights. Without it, one on which the layer is best seen.
-        numbers: a seed: small integers take the place of input, weight and bias, and what the layer makes of them is
-            shown.
-        transposed: draw the gradient of the input instead, which is the transposed convolution. Its numbers are those
-            of the gradient of the outputs' sum, or, with `numbers`, of integers.
+        subject: a `Conv2d`, ours or torch's; an `AvgPool2d` or `MaxPool2d` of torch's; or a geometry, which
+            has its size.
+        size: of the input: an int, (height, width), or an input itself, (C, H, W) or (N, C, H, W), of which
+            the first image's numbers are shown, with the layer's own weights. Without it, one on which the
+            layer is best seen.
+        numbers: a seed: small integers take the place of input, weight and bias, and what the layer makes of
+            them is shown.
+        transposed: draw the gradient of the input instead, which is the transposed convolution. Its numbers
+            are those of the gradient of the outputs' sum, or, with `numbers`, of integers.
 
     Returns:
         The picture: it shows itself in a notebook, and `save` writes it as SVG, GIF, PNG or HTML.
@@ -55,7 +56,9 @@ def draw(
     """
     drawn = _drawn(subject, size)
     if transposed and drawn.rule is Rule.MAXIMUM:
-        raise PictureSubjectError.of_pooling(subject, "which pixels get the gradient of a maximum depends on them")
+        raise PictureSubjectError.of_pooling(
+            subject, "which pixels get the gradient of a maximum depends on them"
+        )
     scene, shown = Scene.of(drawn.geometry, transposed, drawn.rule), None
     if numbers is not None:
         random, geometry = Random(numbers), drawn.geometry
@@ -63,17 +66,23 @@ def draw(
         grad_output = _integers((1, *geometry.output_size[1:]), _GRADIENTS, random)
         shown = _numbers(scene, _seeded(drawn, random), input, grad_output)
     elif isinstance(size, Tensor):
-        shown = _numbers(scene, _given(drawn), size.detach()[None] if size.dim() == 3 else size.detach()[:1], None)
+        shown = _numbers(
+            scene, _given(drawn), size.detach()[None] if size.dim() == 3 else size.detach()[:1], None
+        )
     return Picture(compose(scene, shown, drawn.biased, drawn.title))
 
 
-def pooling(kind: str, kernel_size: object, stride: object = None, padding: object = 0, dilation: object = 1) -> Any:
+def pooling(
+    kind: str, kernel_size: object, stride: object = None, padding: object = 0, dilation: object = 1
+) -> Any:
     """The pooling layer for `draw`, whose `kind` is 'average' or 'max'; it has torch's defaults.
 
     Raises:
         PictureSubjectError: the padding is a name, or other on one side than on the other.
     """
-    if isinstance(padding, str) or (isinstance(padding, tuple) and not all(isinstance(side, int) for side in padding)):
+    if isinstance(padding, str) or (
+        isinstance(padding, tuple) and not all(isinstance(side, int) for side in padding)
+    ):
         raise PictureSubjectError.of_pooling(f"{kind} pooling", "its padding is one number for each axis")
     if kind == "average":
         return torch.nn.AvgPool2d(kernel_size, stride, padding)  # type: ignore[arg-type]  # Ints or pairs.
@@ -81,7 +90,7 @@ def pooling(kind: str, kernel_size: object, stride: object = None, padding: obje
 
 
 class _Drawn(NamedTuple):
-    """A layer as it is drawn, and how its numbers come about; `weight` and `bias` are None where it has none."""
+    """What is drawn; a geometry has no layer."""
 
     geometry: Geometry
     rule: Rule
@@ -141,12 +150,15 @@ def _of_pooling(layer: torch.nn.AvgPool2d | torch.nn.MaxPool2d, size: object) ->
     )
     rule = Rule.MEAN if isinstance(layer, torch.nn.AvgPool2d) else Rule.MAXIMUM
     given = (("stride", stride, kernel), ("padding", padding, (0, 0)), ("dilation", dilation, (1, 1)))
-    called = [words.pair(kernel), *(f"{name}={words.pair(value)}" for name, value, usual in given if value != usual)]
+    called = [
+        words.pair(kernel),
+        *(f"{name}={words.pair(value)}" for name, value, usual in given if value != usual),
+    ]
     return _Drawn(geometry, rule, f"{type(layer).__name__}({', '.join(called)})", False, layer)
 
 
 def _numbers(scene: Scene, layer: _Layer, input: Tensor, grad_output: Tensor | None) -> Numbers:
-    """The numbers of a picture: those of the layer on an input (N, C, H, W), of which the first image is shown.
+    """The layer's numbers on an input (N, C, H, W), of which the first image is shown.
 
     Where the scene is the gradient, of the sum of the outputs, each times its number in `grad_output`.
     """

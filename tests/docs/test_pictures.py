@@ -15,7 +15,9 @@ SHOWN = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
 
 
 @pytest.mark.parametrize("file", LISTED)
-def test_a_picture_is_what_its_command_draws(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_is_what_its_command_draws(
+    file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / Path(file).name
     assert pictures.draw(LISTED[file], path) == 0, capsys.readouterr().err
     kept = (pictures.HERE / file).read_bytes()
@@ -26,7 +28,9 @@ def test_a_picture_is_what_its_command_draws(file: str, tmp_path: Path, capsys: 
 def test_every_picture_of_the_gallery_is_listed_and_shown() -> None:
     folder = pictures.HERE / "gallery"
     kept = {f"gallery/{path.name}" for path in folder.glob("*.svg")}
-    shown = {f"gallery/{a or b}" for a, b in SHOWN.findall((folder / "README.md").read_text(encoding="utf-8"))}
+    shown = {
+        f"gallery/{a or b}" for a, b in SHOWN.findall((folder / "README.md").read_text(encoding="utf-8"))
+    }
     assert kept == shown == {file for file in LISTED if file.startswith("gallery/")}
 
 

@@ -17,12 +17,15 @@ import click
 from tatamu import validate
 from tatamu.geometry import PADDING_MODES, PADDING_STRINGS, Geometry, PaddingArgument
 
+Pair = int | tuple[int, int]
+"""One number for both axes, or (height, width)."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _BETWEEN = re.compile(r"\s*[xX×]\s*")
 _SIDES = re.compile(r"\s*[:,]\s*")
 
 
-class _Sizes(click.ParamType):
+class _Sizes(click.ParamType):  # type: ignore[type-arg]  # Older releases of click do not take one.
     """Integers with an x between them."""
 
     def __init__(self, name: str, counts: Sequence[int], example: str) -> None:
@@ -51,7 +54,7 @@ class _Pair(_Sizes):
         return numbers[0] if len(numbers) == 1 else numbers
 
 
-class _PaddingType(click.ParamType):
+class _PaddingType(click.ParamType):  # type: ignore[type-arg]  # Older releases of click do not take one.
     name = "padding"
 
     def convert(
@@ -96,10 +99,10 @@ class ConvolutionArguments:
     """Conv2d's arguments as the command line has them; None where an option was not given."""
 
     out_channels: int | None
-    kernel_size: int | tuple[int, int] | None
-    stride: int | tuple[int, int] | None
+    kernel_size: Pair | None
+    stride: Pair | None
     padding: PaddingArgument | None
-    dilation: int | tuple[int, int] | None
+    dilation: Pair | None
     groups: int
     bias: bool
     padding_mode: str

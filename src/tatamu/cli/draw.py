@@ -27,14 +27,27 @@ _USUAL = {"groups": 1, "bias": True, "padding_mode": "zeros"}
     ),
 )
 @click.option(
-    "-i", "--input-size", type=SMALL_IMAGE, metavar="H|HxW|CxHxW", help="Input: 5, 5x7 or 3x5x5. [one that shows it best]"
+    "-i",
+    "--input-size",
+    type=SMALL_IMAGE,
+    metavar="H|HxW|CxHxW",
+    help="Input: 5, 5x7 or 3x5x5. [one that shows it best]",
 )
 @convolution_options
 @click.option("--pool", type=click.Choice(["average", "max"]), help="Draw pooling instead of a convolution.")
-@click.option("--transposed", is_flag=True, help="Draw the gradient of the input: the transposed convolution.")
-@click.option("--numbers", is_flag=False, flag_value=0, type=int, metavar="[SEED]", help="Compute on small integers.")
 @click.option(
-    "--still", is_flag=False, flag_value=_BEST, type=int, metavar="[FRAME]", help="One frame of the animation, 0 the first."
+    "--transposed", is_flag=True, help="Draw the gradient of the input: the transposed convolution."
+)
+@click.option(
+    "--numbers", is_flag=False, flag_value=0, type=int, metavar="[SEED]", help="Compute on small integers."
+)
+@click.option(
+    "--still",
+    is_flag=False,
+    flag_value=_BEST,
+    type=int,
+    metavar="[FRAME]",
+    help="One frame of the animation, 0 the first.",
 )
 @click.option(
     "-o",
@@ -88,7 +101,9 @@ def _for_pooling(kind: str, channels: int, given: dict[str, Any]) -> dict[str, A
         if name not in has and _USUAL.get(name) != value:
             raise click.UsageError(f"--pool {kind} takes no --{name.replace('_', '-')}")
     if channels != 1:
-        raise click.UsageError(f"--pool draws one channel, as each is pooled alone, but the input has {channels}")
+        raise click.UsageError(
+            f"--pool draws one channel, as each is pooled alone, but the input has {channels}"
+        )
     return {name: value for name, value in given.items() if name in has}
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from tatamu.cli.arguments import IMAGE, ConvolutionArguments, convolution_options
+from tatamu import solving
+from tatamu.cli.arguments import IMAGE, PAIR, ConvolutionArguments, Pair, convolution_options
 from tatamu.cli.common import examples
-from tatamu.cli.unread import remarks, unused_padding
+from tatamu.cli.unread import unread_pixels, unused_padding
 from tatamu.geometry import Geometry
 
 
@@ -15,16 +16,27 @@ from tatamu.geometry import Geometry
     epilog=examples(
         "tatamu shape 3x224x224 --out-channels 64 -k 7 -s 2 -p 3",
         "tatamu shape 16x32x48x48 --out-channels 64 -k 3x5 -p same -g 4 --no-bias",
+        "tatamu shape 3x224x224 --solve 112",
+        "tatamu shape 3x224x160 --solve 56x40 -k 7",
     ),
 )
 @click.argument("size", type=IMAGE, metavar="CxHxW|NxCxHxW")
 @convolution_options
-def command(size: tuple[int, ...], arguments: ConvolutionArguments) -> None:
+@click.option(
+    "--solve",
+    type=PAIR,
+    metavar="SIZE|HxW",
+    help="The other way: the arguments that give an output of this size; those that you give are fixed.",
+)
+def command(size: tuple[int, ...], arguments: ConvolutionArguments, solve: Pair | None) -> None:
     """Show what a Conv2d makes of an input of this size.
 
     The output's size and how it comes about, parameters, multiply-adds, the receptive field, and the pixels
     that are never read.
     """
+    if solve is not None:
+        _show_solutions((size[-2], size[-1]), solve, arguments)
+        return
     if arguments.out_channels is None:
         raise click.UsageError("Missing option '--out-channels'")
     geometry = arguments.geometry(size)
@@ -32,6 +44,25 @@ def command(size: tuple[int, ...], arguments: ConvolutionArguments) -> None:
     click.echo(f"{_size(geometry.input_size[skipped:])} → {_size(geometry.output_size[skipped:])}\n")
     for name, text in _facts(geometry, arguments.bias):
         click.echo(f"{name:<18}{text}")
+
+
+def _show_solutions(image: tuple[int, int], wanted: Pair, arguments: ConvolutionArguments) -> None:
+    if arguments.padding_mode != "zeros":
+        raise click.UsageError("--solve is about padding with zeros; leave out --padding-mode")
+    found = solving.solve(
+        image,
+        wanted,
+        kernel_size=arguments.kernel_size,
+        stride=arguments.stride,
+        padding=arguments.padding,
+        dilation=arguments.dilation,
+    )
+    output = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+    click.echo(f"{_size(image)} → {_size(output)}, the plainest first:\n")
+    width = max(len(str(solution)) for solution in found)
+    for solution in found:
+        line = f"Conv2d(…, {solution})".ljust(width + 14) + ", ".join(solution.remarks)
+        click.echo(line.rstrip())
 
 
 def _facts(geometry: Geometry, bias: bool) -> list[tuple[str, str]]:
@@ -45,7 +76,7 @@ def _facts(geometry: Geometry, bias: bool) -> list[tuple[str, str]]:
         ("parameters", _parameters(geometry, bias)),
         ("multiply-adds", _multiply_adds(geometry)),
         ("receptive field", _receptive_field(geometry)),
-        *_named("never read", remarks(geometry) or ["no row and no column"]),
+        *_named("never read", unread_pixels(geometry) or ["no row and no column"]),
         *_named("unused padding", unused_padding(geometry)),
     ]
 

@@ -11,7 +11,7 @@ _MOST_RUNS = 3
 """How many stretches of pixels are named before the rest is only counted."""
 
 
-def remarks(geometry: Geometry) -> list[str]:
+def unread_pixels(geometry: Geometry) -> list[str]:
     """A sentence for each kind of row and column that no output reads; none where all are read."""
     rows, columns, mode = geometry.rows, geometry.columns, geometry.padding_mode
     if rows == columns:

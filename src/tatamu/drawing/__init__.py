@@ -1,1 +1,1 @@
-"""Pictures of what a convolution does, from its geometry: scenes, drawings, and the forms they are written in."""
+"""Pictures of what a convolution does, from its geometry: scenes, drawings, and their forms."""

@@ -22,7 +22,9 @@ _LONGEST = 45.0
 """Seconds that an animation takes at most."""
 
 
-def compose(scene: Scene, numbers: Numbers | None = None, bias: bool = False, title: str | None = None) -> Drawing:
+def compose(
+    scene: Scene, numbers: Numbers | None = None, bias: bool = False, title: str | None = None
+) -> Drawing:
     """The drawing of a scene.
 
     Args:
@@ -41,11 +43,12 @@ def compose(scene: Scene, numbers: Numbers | None = None, bias: bool = False, ti
     seconds = 0.8 if numbers is None else 1.6
     drawing = Drawing(name, words.description(scene), len(frames), min(seconds, _LONGEST / len(frames)))
     drawing.captions = tuple(words.caption(scene, frame) for frame in frames)
-    drawing.still = _still(scene, frames)
+    drawing.still = _still(scene)
     layout = lay_out(scene, numbers, bias and not scene.transposed, MARGIN + 32)
     drawing.layers = [
         Label(MARGIN, MARGIN + 10, name, "strong", _TITLE, "start"),
         *layout.under,
+        *steps.before(scene, layout, frames),
         *steps.windows(scene, layout, frames, numbers),
         *steps.links(scene, layout, frames),
         *steps.results(layout, frames, numbers),
@@ -75,12 +78,14 @@ def _frames(scene: Scene, numbers: Numbers | None) -> list[Frame]:
     return [Frame(row, column, channel) for channel in channels for row, column in scene.positions]
 
 
-def _still(scene: Scene, frames: list[Frame]) -> int:
-    """The first frame that shows a position beside the first one, where the step can be seen; else the first."""
-    return min(1, len(frames) - 1) if scene.written_size[1] > 1 else 0
+def _still(scene: Scene) -> int:
+    """The frame of the second position, where a step can be seen; where there is one alone, that."""
+    return 1 if scene.written_size[1] > 1 else 0
 
 
-def _say(drawing: Drawing, scene: Scene, numbers: Numbers | None, frames: list[Frame], layout: Layout) -> None:
+def _say(
+    drawing: Drawing, scene: Scene, numbers: Numbers | None, frames: list[Frame], layout: Layout
+) -> None:
     """What stands below the picture: the frame in words or as a formula, then what holds for all of them."""
     y = layout.bottom + 30
     if numbers is None:
@@ -101,7 +106,9 @@ def _legend(scene: Scene) -> list[str]:
     kinds = {place.kind for track in (scene.rows, scene.columns) for place in track.places}
     said = []
     if Kind.COPY in kinds:
-        said.append(f"padding_mode={scene.geometry.padding_mode!r}: a padding cell holds what its pixel holds")
+        said.append(
+            f"padding_mode={scene.geometry.padding_mode!r}: a padding cell holds what its pixel holds"
+        )
     if Kind.INSERTED in kinds:
         said.append("between the pixels: zeros, one less than the stride")
     if scene.rows.unread or scene.columns.unread:

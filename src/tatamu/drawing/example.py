@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import prod
 
 from tatamu import validate
 from tatamu.drawing.compose import LARGEST, compose
@@ -29,15 +30,18 @@ def geometry(
     groups: int,
     padding_mode: str,
 ) -> Geometry:
-    """The geometry of a layer's arguments on an input of `size` (height, width), or on one where it is best seen.
+    """The geometry of a layer's arguments on an input of `size` (height, width), or on a fitting one.
 
     Raises:
         TatamuError: what the layer itself would raise.
         PictureTooLargeError: no input is small enough to draw, and none was given.
     """
+
     def on(height: int, width: int) -> Geometry:
         shape = (channels, height, width)
-        convolution = validate.resolve(shape, weight_size, None, stride, padding, dilation, groups, padding_mode)
+        convolution = validate.resolve(
+            shape, weight_size, None, stride, padding, dilation, groups, padding_mode
+        )
         o, c, kh, kw = weight_size
         return Geometry.of((1, *shape), (o, c, kh, kw), convolution)
 
@@ -59,7 +63,14 @@ def _best(axis: Axis) -> int:
 
 
 def layer_html(
-    name: str, weight_size: Sequence[int], bias: bool, stride: object, padding: object, dilation: object, groups: int, padding_mode: str
+    name: str,
+    weight_size: Sequence[int],
+    bias: bool,
+    stride: object,
+    padding: object,
+    dilation: object,
+    groups: int,
+    padding_mode: str,
 ) -> str:
     """A layer as a notebook shows it: its line of Python, its parameters, and its picture on a small input.
 
@@ -68,7 +79,7 @@ def layer_html(
     text = f"<code>{escape(name)}</code>"
     if len(weight_size) != 4 or min(weight_size) <= 0:
         return text
-    count = weight_size[0] * weight_size[1] * weight_size[2] * weight_size[3] + (weight_size[0] if bias else 0)
+    count = prod(weight_size) + (weight_size[0] if bias else 0)
     parts = f"weight {tuple(weight_size)}" + (f", bias ({weight_size[0]},)" if bias else "")
     text += f"<br>{parts}: {count:,} parameters"
     try:

@@ -1,8 +1,8 @@
-"""Where everything in a picture lies: a block for each group, maps that are read at the left, written ones right."""
+"""Where everything lies: a block for each group, what is read at the left, what is written right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tatamu.drawing import sheets, words
@@ -18,7 +18,8 @@ _BETWEEN = 20
 """Between what lies one above the other."""
 _OPERATOR = 44
 _MOST_GROUPS, _MOST_ALONE, _MOST_OF_GROUP = 4, 3, 2
-"""So many groups, and output channels of a single group or of each of several, are drawn; the rest is counted."""
+"""So many groups, and output channels of a single group or of each of several, are drawn; the rest is
+counted."""
 
 
 @dataclass
@@ -107,7 +108,9 @@ def lay_out(scene: Scene, numbers: Numbers | None, bias: bool, top: float) -> La
         layout.over.append(Label(columns.read, y, f"… and {hidden} more groups", "muted", 12, "start"))
         y += 16
     layout.bottom = y - _BETWEEN
-    layout.right = max(layout.right, *(sheet.x + scene.written_size[1] * layout.cell for sheet in layout.written.values()))
+    layout.right = max(
+        layout.right, *(sheet.x + scene.written_size[1] * layout.cell for sheet in layout.written.values())
+    )
     return layout
 
 
@@ -115,14 +118,15 @@ def _cell(subject: _Subject) -> float:
     scene = subject.scene
     longest = max(len(scene.rows.places), len(scene.columns.places), *scene.written_size)
     if subject.numbers is not None:
-        return 34 if longest <= 12 else 26
+        wide = 34 if subject.numbers.whole else 42
+        return wide if longest <= 10 else 0.8 * wide
     rows = sum(len(subject.shown_of(group)[0]) for group in subject.shown_groups()[0])
     return max(8, min(30 if rows == 1 else 22, 340 // longest))
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """The left edges of the columns, the distance of kernels that lie side by side, and the operators' middles."""
+    """Left edges, the distance of kernels side by side, and the middles of the operators."""
 
     read: float
     kernel: float
@@ -144,11 +148,15 @@ class _Columns:
             return _Columns(read, read_end, written, 0, 0, read_end + _OPERATOR)
         kernel = read_end + _OPERATOR + _RULER
         pitch = scene.columns.extent * cell + depth + 28
-        side_by_side = max(len(subject.shown_of(g)[0]) for g in subject.shown_groups()[0]) if subject.spread else 1
+        side_by_side = (
+            max(len(subject.shown_of(g)[0]) for g in subject.shown_groups()[0]) if subject.spread else 1
+        )
         kernel_end = kernel + max(widths[1], side_by_side * pitch - 28)
         chip = 26 + cell if subject.bias else 0
         written = kernel_end + _OPERATOR + chip + _RULER
-        return _Columns(read, kernel, written, pitch, read_end + _OPERATOR / 2 + 4, written - _RULER - _OPERATOR / 2)
+        return _Columns(
+            read, kernel, written, pitch, read_end + _OPERATOR / 2 + 4, written - _RULER - _OPERATOR / 2
+        )
 
 
 def _heads(subject: _Subject) -> tuple[str, str, str]:
@@ -163,9 +171,13 @@ def _heads(subject: _Subject) -> tuple[str, str, str]:
 
 def _headers(subject: _Subject, layout: Layout, columns: _Columns, top: float) -> None:
     hues = subject.hues(0)
-    for x, head, hue in zip((columns.read, columns.kernel, columns.written), _heads(subject), hues, strict=True):
+    for x, head, hue in zip(
+        (columns.read, columns.kernel, columns.written), _heads(subject), hues, strict=True
+    ):
         if x != columns.kernel or subject.has_kernel:
-            layout.over.append(Label(x, top + 4, head, "strong" if subject.grouped else f"{hue}-ink", 13, "start"))
+            layout.over.append(
+                Label(x, top + 4, head, "strong" if subject.grouped else f"{hue}-ink", 13, "start")
+            )
             layout.right = max(layout.right, x + sheets.text_width(head, 13))
 
 
@@ -189,7 +201,9 @@ def _block(subject: _Subject, layout: Layout, columns: _Columns, group: int, top
         _read(subject, layout, Sheet(columns.read, y + depth, cell, subject.hues(group)[0]), channel)
     if subject.grouped:
         y = read_ys[0] - (6 if group else 6 + _RULER)
-        layout.over.append(Label(columns.read, y, f"group {group}", f"{subject.hues(group)[0]}-ink", 11.5, "start"))
+        layout.over.append(
+            Label(columns.read, y, f"group {group}", f"{subject.hues(group)[0]}-ink", 11.5, "start")
+        )
     middles = [y + read_height / 2 for y in read_ys]
     for index, (channel, y) in enumerate(zip(written, row_ys, strict=True)):
         middle = y + row_height / 2
@@ -213,7 +227,9 @@ def _stacked(top: float, height: float, count: int) -> list[float]:
     return [top + i * (height + _BETWEEN) for i in range(count)]
 
 
-def _operators(subject: _Subject, layout: Layout, columns: _Columns, group: int, channel: int, middle: float) -> None:
+def _operators(
+    subject: _Subject, layout: Layout, columns: _Columns, group: int, channel: int, middle: float
+) -> None:
     layout.over.append(Label(columns.equals, middle + 7, "=", "strong", 20))
     if subject.scene.rule is not Rule.SUM:
         layout.over.append(Label(columns.equals, middle - 8, subject.scene.rule.value, "muted", 12))
@@ -231,8 +247,13 @@ def _read(subject: _Subject, layout: Layout, sheet: Sheet, channel: int) -> None
     size = len(scene.rows.places), len(scene.columns.places)
     lift = 0
     if not subject.spread:
-        padded = size != (len({p.source for p in scene.rows.places}), len({p.source for p in scene.columns.places}))
-        layout.under += sheets.pile(sheet, *size, subject.read_each, "faint" if padded else f"{sheet.hue}-tint")
+        padded = size != (
+            len({p.source for p in scene.rows.places}),
+            len({p.source for p in scene.columns.places}),
+        )
+        layout.under += sheets.pile(
+            sheet, *size, subject.read_each, "faint" if padded else f"{sheet.hue}-tint"
+        )
         lift = sheets.depth(subject.read_each) * sheets.STEP
     layout.under += sheets.field(scene, sheet)
     if not layout.read:
@@ -254,11 +275,15 @@ def _kernel(subject: _Subject, layout: Layout, sheet: Sheet, channel: int) -> No
     if not subject.spread:
         size = scene.rows.extent, scene.columns.extent
         layout.under += sheets.pile(sheet, *size, subject.read_each, f"{sheet.hue}-tint")
-    layout.under += sheets.kernel(scene, sheet, kernel_values(subject.scene, subject.numbers, channel, len(known)))
+    layout.under += sheets.kernel(
+        scene, sheet, kernel_values(subject.scene, subject.numbers, channel, len(known))
+    )
     known.append(sheet)
 
 
-def kernel_values(scene: Scene, numbers: Numbers | None, channel: int, index: int) -> Sequence[Sequence[str]] | None:
+def kernel_values(
+    scene: Scene, numbers: Numbers | None, channel: int, index: int
+) -> Sequence[Sequence[str]] | None:
     """What stands in a kernel, [i][j]: its numbers; where it is turned, the taps' numbers; else nothing."""
     if numbers is not None:
         plane = taps(scene, numbers, channel, reads(scene, channel)[index])

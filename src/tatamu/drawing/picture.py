@@ -64,9 +64,8 @@ class Picture:
     def save(self, path: str | PathLike[str], frame: int | None = None) -> Path:
         """Write the picture; the ending of the name chooses the form: .svg, .gif, .png or .html.
 
-        Args:
-            frame: for .svg and .png, only this frame, counted from 0. SVG and GIF are animated otherwise, a PNG
-                shows the frame that explains most, and HTML steps.
+        Args: frame: for .svg and .png, only this frame, counted from 0. SVG and GIF are animated otherwise, a
+                PNG shows the frame that explains most, and HTML steps.
 
         Returns:
             The path that was written.

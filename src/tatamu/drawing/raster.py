@@ -1,15 +1,18 @@
 """A drawing as PNG or GIF, its shapes drawn with Pillow.
 
-Drawn three times as large and made smaller, so that edges are smooth. Always on light paper. The type is the one that
-Pillow brings along, so a picture looks the same everywhere; signs that it has not are written with those it has.
+Drawn three times as large and made smaller, so that edges are smooth. Always on light paper. The type is the
+one that Pillow brings along, so a picture looks the same everywhere; signs that it has not are written with
+those it has.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import hypot
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,6 +22,8 @@ from tatamu.drawing.shapes import Box, Drawing, Label, Lines, Shape
 _FINE, _COARSE = 3, 2
 """Pixels for each unit of a drawing: as drawn, and in the file of a PNG."""
 _SPELLED = str.maketrans({"×": "x", "−": "-", "≈": "~", "∞": "inf"})
+_CANDIDATES, _NEAR = 4000, 30
+"""So many of a GIF's commonest colours are looked at; the distance from which two are told apart."""
 _DASH, _GAP = 3.0, 2.0
 
 
@@ -31,15 +36,32 @@ def png(drawing: Drawing, frame: int) -> bytes:
 
 def gif(drawing: Drawing) -> bytes:
     """All frames as a GIF file that plays over and over."""
-    # One palette for all, from the frame in which most is written, or colours would flicker.
     pictures = [_picture(drawing, frame, 1) for frame in range(drawing.frames)]
-    table = pictures[-1].quantize(64, Image.Quantize.MEDIANCUT)
+    table = _palette(pictures)
     frames = [picture.quantize(palette=table, dither=Image.Dither.NONE) for picture in pictures]
     milliseconds = [round(1000 * drawing.seconds)] * drawing.frames
     milliseconds[-1] *= 2
     file = io.BytesIO()
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
     return file.getvalue()
+
+
+def _palette(pictures: Sequence[Image.Image]) -> Image.Image:
+    """The colours that most of the pictures is painted with, exactly, none near one before it.
+
+    Shades of smooth edges take the nearest. One palette serves all frames, or colours would flicker.
+    """
+    counted: Counter[Any] = Counter()
+    for picture in pictures:
+        for count, colour in picture.getcolors(picture.width * picture.height) or []:
+            counted[colour] += count
+    chosen: list[Any] = []
+    for colour, _ in counted.most_common(_CANDIDATES):
+        if all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) > _NEAR for other in chosen):
+            chosen.append(colour)
+    table = Image.new("P", (1, 1))
+    table.putpalette([part for colour in chosen[:256] for part in colour])
+    return table
 
 
 def _picture(drawing: Drawing, frame: int, scale: int) -> Image.Image:
@@ -57,7 +79,12 @@ def _draw(
 ) -> None:
     dx, dy = offset
     if isinstance(shape, Box):
-        _box(image, canvas, (shape.x + dx, shape.y + dy, shape.x + dx + shape.width, shape.y + dy + shape.height), paint)
+        _box(
+            image,
+            canvas,
+            (shape.x + dx, shape.y + dy, shape.x + dx + shape.width, shape.y + dy + shape.height),
+            paint,
+        )
     elif isinstance(shape, Lines):
         for x1, y1, x2, y2 in shape.segments:
             _line(canvas, (x1 + dx, y1 + dy, x2 + dx, y2 + dy), paint)
@@ -70,12 +97,13 @@ def _box(
 ) -> None:
     x1, y1, x2, y2 = box
     if paint.fill is not None:
-        corners = tuple(round(_FINE * value) for value in box)
+        left, top, right, bottom = (round(_FINE * value) for value in box)
         if paint.opacity < 1:
-            below = image.crop(corners)
-            image.paste(Image.blend(below, Image.new("RGB", below.size, paint.fill), paint.opacity), corners[:2])
+            below = image.crop((left, top, right, bottom))
+            glow = Image.blend(below, Image.new("RGB", below.size, paint.fill), paint.opacity)
+            image.paste(glow, (left, top))
         else:
-            canvas.rectangle(corners, paint.fill)
+            canvas.rectangle((left, top, right, bottom), paint.fill)
     if paint.stroke is not None:
         for line in ((x1, y1, x2, y1), (x2, y1, x2, y2), (x2, y2, x1, y2), (x1, y2, x1, y1)):
             _line(canvas, line, paint)

@@ -1,9 +1,9 @@
-"""What a picture of a convolution shows, in integers: which places there are, and which of them each frame reads.
+"""What a picture of a convolution shows, in integers: which places there are, and which each frame reads.
 
-Rows and columns do not know of each other: a cell is read where both its row and its column are, so a scene is
-two tracks. The gradient of the input is the same kind of scene: grad output, spread by the stride with zeros
-between, is read by the kernel turned by 180°. Source: Dumoulin and Visin, "A guide to convolution arithmetic
-for deep learning", 2016, arXiv:1603.07285; padding modes other than zeros are ours.
+Rows and columns do not know of each other: a cell is read where both its row and its column are, so a scene
+is two tracks. The gradient of the input is the same kind of scene: grad output, spread by the stride with
+zeros between, is read by the kernel turned by 180°. Source: Dumoulin and Visin, "A guide to convolution
+arithmetic for deep learning", 2016, arXiv:1603.07285; padding modes other than zeros are ours.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Rule(Enum):
     """Of the products with the weight: convolution."""
     MEAN = "mean"
     """Average pooling: a convolution of each channel alone, all its weights the same."""
-    MAXIMUM = "maximum"
+    MAXIMUM = "max"
 
 
 @dataclass(frozen=True)

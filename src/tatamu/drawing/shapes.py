@@ -46,7 +46,7 @@ Shape = Box | Lines | Label
 
 @dataclass(frozen=True)
 class Moving:
-    """Shapes that lie elsewhere in each frame: `offsets` has (x, y) for each, None where they are not seen."""
+    """Shapes that lie elsewhere in each frame: `offsets` are (x, y), None where they are not seen."""
 
     shapes: tuple[Shape, ...]
     offsets: tuple[tuple[float, float] | None, ...]
@@ -54,7 +54,7 @@ class Moving:
 
 @dataclass(frozen=True)
 class Shown:
-    """Shapes that are seen from one frame to another, both included; `name` is what they show, for readers."""
+    """Shapes that are seen from one frame to another, both included."""
 
     shapes: tuple[Shape, ...]
     first: int

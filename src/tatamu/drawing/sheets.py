@@ -1,4 +1,4 @@
-"""The maps and kernels of a picture as shapes: cells, padding, what is never read, piles of channels, rulers."""
+"""The maps and kernels of a picture as shapes: cells, padding, what is never read, piles, rulers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ STEP = 4
 """How far each channel of a pile peeps out behind the one before it."""
 _DEEPEST = 4
 _DIGIT = 0.62
-"""Width of a letter or digit over the size of its font, in the widest of the sans-serif faces that browsers take."""
+"""Width of a letter or digit over the size of its font, in the widest of the sans-serif faces that browsers
+take."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,7 @@ def field(scene: Scene, sheet: Sheet) -> list[Shape]:
     return shapes + _hatched(scene, sheet)
 
 
-def contents(
-    scene: Scene, sheet: Sheet, value: Callable[[int, int], str] | None
-) -> Iterator[Shape]:
+def contents(scene: Scene, sheet: Sheet, value: Callable[[int, int], str] | None) -> Iterator[Shape]:
     """What stands in the cells of the map that is read: numbers, or letters where padding repeats pixels."""
     value = value or _letters(scene)
     if value is not None:
@@ -114,7 +113,7 @@ def blank(sheet: Sheet, height: int, width: int) -> list[Shape]:
 
 
 def rulers(sheet: Sheet, rows: Sequence[int], columns: Sequence[int], lift: float = 0) -> list[Shape]:
-    """Lengths along the left and the upper edge of a sheet, in cells; `lift` is what its pile covers above."""
+    """Lengths along the left and the upper edge of a sheet, in cells, beyond the `lift` of its pile."""
     shapes: list[Shape] = []
     along = sheet.x
     for length in filter(None, columns):
@@ -141,9 +140,9 @@ def text_width(text: str, size: float) -> float:
 def _measure(x: float, y: float, length: int, cell: float, across: bool) -> list[Shape]:
     end, size, text = length * cell, 10.5, str(length)
     gap = text_width(text, size) / 2 + 3 if across else size / 2 + 2
-    ticks = [(0.5, -3, 0.5, 3), (end - 0.5, -3, end - 0.5, 3)]
+    ticks = [(0.0, -3.0, 0.0, 3.0), (end, -3.0, end, 3.0)]
     if end / 2 > gap + 2:
-        ticks += [(0.5, 0, end / 2 - gap, 0), (end / 2 + gap, 0, end - 0.5, 0)]
+        ticks += [(0.0, 0.0, end / 2 - gap, 0.0), (end / 2 + gap, 0.0, end, 0.0)]
     if across:
         lines = [(x + a, y + b, x + c, y + d) for a, b, c, d in ticks]
         return [Lines(tuple(lines), "rule"), Label(x + end / 2, y + 0.35 * size, text, "muted", size)]

@@ -1,7 +1,7 @@
 """A drawing as SVG: one frame, or all of them as an animation in CSS, without a script.
 
-The frames are steps of one clock. Where animations are not wanted (prefers-reduced-motion) or not known, the still
-frame is seen. Colours follow prefers-color-scheme.
+The frames are steps of one clock. Where animations are not wanted (prefers-reduced-motion) or not known, the
+still frame is seen. Colours follow prefers-color-scheme.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ def animated(drawing: Drawing) -> str:
 
 
 def stepped(drawing: Drawing) -> str:
-    """All frames as an SVG element for a page whose script shows them: `data-at` and `data-first` say when."""
+    """All frames, for a page whose script shows them: `data-at` says where, `data-first` and -last when."""
     names, body = _Names(), []
     for layer in drawing.bundles():
         if isinstance(layer, Moving):
-            places = ";".join("" if at is None else f"{_number(at[0])} {_number(at[1])}" for at in layer.offsets)
+            places = ";".join(
+                "" if at is None else f"{_number(at[0])} {_number(at[1])}" for at in layer.offsets
+            )
             body.append(f'<g data-at="{places}">{_elements(layer.shapes, names)}</g>')
         elif isinstance(layer, Shown):
             inside = _elements(layer.shapes, names)
@@ -92,9 +94,15 @@ class _Clock:
                 stops.append((frame, "visibility:hidden"))
             else:
                 seen = "visibility:visible;" if None in layer.offsets else ""
-                stops.append((frame, f"{seen}transform:translate({_number(offset[0])}px,{_number(offset[1])}px)"))
+                stops.append(
+                    (frame, f"{seen}transform:translate({_number(offset[0])}px,{_number(offset[1])}px)")
+                )
         rest = layer.offsets[self._still]
-        place = ' visibility="hidden"' if rest is None else f' transform="translate({_number(rest[0])} {_number(rest[1])})"'
+        place = (
+            ' visibility="hidden"'
+            if rest is None
+            else f' transform="translate({_number(rest[0])} {_number(rest[1])})"'
+        )
         inside = _elements(layer.shapes, names)
         return f'<g class="a {self._track(stops)}"{place}>{inside}</g>'
 
@@ -130,8 +138,8 @@ def _document(drawing: Drawing, body: Sequence[str], names: _Names, rules: str =
     paper = names("paper")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {_number(drawing.width)} '
-        f'{_number(drawing.height)}" role="img" aria-labelledby="t d">\n<title id="t">{escape(drawing.title)}</title>\n'
-        f'<desc id="d">{escape(drawing.description)}</desc>\n'
+        f'{_number(drawing.height)}" role="img" aria-labelledby="t d">\n'
+        f'<title id="t">{escape(drawing.title)}</title>\n<desc id="d">{escape(drawing.description)}</desc>\n'
         f"<style>text{{font-family:{_FONT}}}{names.rules('light', colours_alone=False)}"
         f"@media(prefers-color-scheme:dark){{{names.rules('dark', colours_alone=True)}}}{rules}</style>\n"
         f'<rect class="{paper}" {size} rx="8"/>\n' + "\n".join(body) + "\n</svg>\n"
@@ -140,12 +148,14 @@ def _document(drawing: Drawing, body: Sequence[str], names: _Names, rules: str =
 
 def _elements(shapes: Iterable[Shape], names: _Names) -> str:
     """Shapes as SVG elements, those side by side that look the same in one."""
-    return "".join(
-        "".join(_text(label, names) for label in same)
-        if kind is Label
-        else f'<path class="{names(style)}" d="{"".join(map(_path, same))}"/>'
-        for (kind, style), same in groupby(shapes, lambda shape: (type(shape), shape.style))
-    )
+    found = []
+    for (kind, style), same in groupby(shapes, lambda shape: (type(shape), shape.style)):
+        if kind is Label:
+            found += [_text(shape, names) for shape in same if isinstance(shape, Label)]
+        else:
+            path = "".join(_path(shape) for shape in same if not isinstance(shape, Label))
+            found.append(f'<path class="{names(style)}" d="{path}"/>')
+    return "".join(found)
 
 
 def _text(label: Label, names: _Names) -> str:
@@ -155,11 +165,10 @@ def _text(label: Label, names: _Names) -> str:
     return f'<text class="{name}" {at}>{escape(label.text, quote=False)}</text>'
 
 
-def _path(shape: Shape) -> str:
+def _path(shape: Box | Lines) -> str:
     if isinstance(shape, Box):
         width, height = _number(shape.width), _number(shape.height)
         return f"M{_number(shape.x)} {_number(shape.y)}h{width}v{height}h-{width}z"
-    assert isinstance(shape, Lines)
     return "".join(_line(*segment) for segment in shape.segments)
 
 
@@ -172,7 +181,9 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
 
 def _moved(shapes: Iterable[Shape], offset: tuple[float, float], names: _Names) -> str:
     inside = _elements(shapes, names)
-    return inside if offset == (0, 0) else f'<g transform="translate({_number(offset[0])} {_number(offset[1])})">{inside}</g>'
+    if not any(offset):
+        return inside
+    return f'<g transform="translate({_number(offset[0])} {_number(offset[1])})">{inside}</g>'
 
 
 def _number(value: float, digits: int = 2) -> str:

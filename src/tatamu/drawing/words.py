@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tatamu.drawing.scene import Frame, Kind, Scene
 from tatamu.geometry import Axis, Geometry
@@ -14,7 +15,7 @@ def size(height: int, width: int) -> str:
 
 
 def call(geometry: Geometry, bias: bool, padding: object = None) -> str:
-    """The line of Python that makes the layer, its defaults left out; `padding` as it was given, if it was a name."""
+    """The line of Python that makes the layer, without its defaults; `padding` as given, if by name."""
     arguments = [
         str(geometry.in_channels),
         str(geometry.out_channels),
@@ -43,7 +44,10 @@ def arithmetic(scene: Scene) -> list[str]:
 
 def caption(scene: Scene, frame: Frame) -> str:
     """One frame: what is written, from what."""
-    names = [_range(track_read, name) for track_read, name in zip(_read(scene, frame), ("row", "column"), strict=True)]
+    names = [
+        _range(track_read, name)
+        for track_read, name in zip(_read(scene, frame), ("row", "column"), strict=True)
+    ]
     if scene.transposed:
         where = f"gradient of input row {frame.row}, column {frame.column}"
         if not all(names):
@@ -62,16 +66,18 @@ def description(scene: Scene) -> str:
     read = planes(geometry.in_channels, geometry.rows.size, geometry.columns.size)
     if scene.transposed:
         return (
-            f"The gradient of the output, {output}, becomes the gradient of the input, {read}. The rows and columns of the "
-            f"former are spread by the stride, with zeros between, and the kernel, turned by 180°, moves over them."
+            f"The gradient of the output, {output}, becomes the gradient of the input, {read}. The former is "
+            "spread by the stride, with zeros between; the kernel, turned by 180°, moves over it."
         )
     zeros = "zeros" if geometry.padding_mode == "zeros" else f"padding mode {geometry.padding_mode}"
     (top, bottom), (left, right) = geometry.padding
-    padding = f" with padding {top} above, {bottom} below, {left} left, {right} right ({zeros})"
+    padding = f", with padding {top} above, {bottom} below, {left} left, {right} right ({zeros})"
+    padding = padding if any((top, bottom, left, right)) else ""
     unread = len(scene.rows.unread), len(scene.columns.unread)
     return (
-        f"The input, {read}{padding if any((top, bottom, left, right)) else ''}, becomes the output, {output}. "
-        f"A kernel of {size(*geometry.kernel_size)} taps moves over it in steps of {pair(geometry.convolution.stride)}."
+        f"The input, {read}{padding}, becomes the output, {output}. "
+        f"A kernel of {size(*geometry.kernel_size)} taps moves over it in steps of "
+        f"{pair(geometry.convolution.stride)}."
         + (f" {unread[0]} rows and {unread[1]} columns are never read." if any(unread) else "")
     )
 
@@ -82,9 +88,7 @@ def planes(channels: int, height: int, width: int) -> str:
 
 
 def _read(scene: Scene, frame: Frame) -> list[list[int]]:
-    """The positions under the taps, rows and columns: counted from the first pixel, padding included; in a gradient
-    the pixels of grad output alone.
-    """
+    """The positions under the taps, rows and columns, from the first pixel; in a gradient no zeros."""
     found = []
     for track, position in ((scene.rows, frame.row), (scene.columns, frame.column)):
         places = sorted({place for window in track.windows[position] for place in track.under(window)})
@@ -102,7 +106,7 @@ def _range(positions: Sequence[int], name: str) -> str:
     low, high = (str(position).replace("-", "−") for position in (positions[0], positions[-1]))
     if len(positions) == 1:
         return f"{name} {low}"
-    steps = {b - a for a, b in zip(positions, positions[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(positions)}
     if steps == {1}:
         return f"{name}s {low} to {high}"
     return f"{name}s {', '.join(map(str, positions))}".replace("-", "−")
@@ -123,8 +127,7 @@ def _padding(geometry: Geometry) -> str:
 def _formula(axis: Axis, transposed: bool) -> str:
     if not transposed:
         return axis.formula.replace(" - ", " − ")
-    left_over = axis.padded - axis.effective_kernel - axis.stride * (axis.output - 1)
     return (
-        f"({axis.output} − 1)·{axis.stride} − {axis.before} − {axis.after} + {axis.dilation}·({axis.kernel} − 1) "
-        f"+ {left_over} + 1 = {axis.size}"
+        f"({axis.output} − 1)·{axis.stride} − {axis.before} − {axis.after} + "
+        f"{axis.dilation}·({axis.kernel} − 1) + {axis.left_over} + 1 = {axis.size}"
     )

@@ -22,6 +22,7 @@ from tatamu.errors.arguments import (
     PrecisionError,
     StridedSameError,
     StrideError,
+    UnreachableSizeError,
 )
 from tatamu.errors.base import TatamuError, did_you_mean
 from tatamu.errors.operands import (
@@ -43,7 +44,14 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
-from tatamu.errors.pictures import PictureFormError, PictureFrameError, PictureSubjectError, PictureTooLargeError, PoolPaddingError
+from tatamu.errors.pictures import (
+    PictureFormError,
+    PictureFrameError,
+    PictureSubjectError,
+    PictureTooLargeError,
+    PoolPaddingError,
+)
+from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
     "ArgumentLengthError",
@@ -62,9 +70,11 @@ __all__ = [
     "GroupsError",
     "InputChannelsError",
     "InputDimensionsError",
+    "InputSizeError",
     "KernelSizeError",
     "KernelTooLargeError",
     "LayoutError",
+    "ModelError",
     "NegativePaddingError",
     "NegativeSizeError",
     "NoOutputChannelsError",
@@ -81,7 +91,10 @@ __all__ = [
     "StrideError",
     "StridedSameError",
     "TatamuError",
+    "TransposedConvolutionError",
+    "UnreachableSizeError",
     "UnsupportedDtypeError",
+    "ValueReadError",
     "WeightDimensionsError",
     "WeightGroupsError",
     "did_you_mean",

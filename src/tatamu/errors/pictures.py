@@ -15,24 +15,24 @@ class PictureTooLargeError(TatamuError, ValueError):
         """`cells` lie along the longest side."""
         what = "with its numbers " if numbers else ""
         return cls(
-            f"the picture would be {cells} cells long, and {what}at most {most} can be made out; draw a smaller input: "
-            f"the arithmetic is the same"
+            f"the picture would be {cells} cells long, and {what}at most {most} can be made out; draw a "
+            "smaller input, whose arithmetic is the same"
         )
 
     @classmethod
     def of_channels(cls, channels: int, most: int) -> PictureTooLargeError:
         """`channels` are read for each number."""
         return cls(
-            f"each number would be summed over {channels} channels, and at most {most} can be shown; draw fewer "
-            f"channels, or without numbers"
+            f"each number would be summed over {channels} channels, and at most {most} can be shown; draw "
+            "fewer channels, or without numbers"
         )
 
     @classmethod
     def of_frames(cls, frames: int, most: int) -> PictureTooLargeError:
         """`frames` are the positions that are written."""
         return cls(
-            f"the picture would have {frames} frames, one for each number that is written, and at most {most} are drawn; "
-            f"draw a smaller input"
+            f"the picture would have {frames} frames, one for each position that is written, and at most "
+            f"{most} are drawn; draw a smaller input"
         )
 
 
@@ -66,7 +66,8 @@ class PictureSubjectError(TatamuError, TypeError):
     def of(cls, subject: object) -> PictureSubjectError:
         """`subject` as it was given."""
         return cls(
-            f"draw() takes a Conv2d, an AvgPool2d, a MaxPool2d or a Geometry, but got {type(subject).__name__}"
+            f"draw() takes a Conv2d, an AvgPool2d, a MaxPool2d or a Geometry, but got "
+            f"{type(subject).__name__}"
         )
 
     @classmethod
@@ -82,7 +83,9 @@ class PictureSubjectError(TatamuError, TypeError):
     @classmethod
     def of_numbers(cls, dtype: object) -> PictureSubjectError:
         """`dtype` has no place in a cell."""
-        return cls(f"draw() shows real numbers, but got an input of {dtype}; draw its real or its imaginary part")
+        return cls(
+            f"draw() shows real numbers, but got an input of {dtype}; draw its real or its imaginary part"
+        )
 
 
 class PoolPaddingError(TatamuError, RuntimeError):
@@ -92,6 +95,6 @@ class PoolPaddingError(TatamuError, RuntimeError):
     def of(cls, padding: int, kernel: int, dilation: int) -> PoolPaddingError:
         """All of one axis; the phrase is torch's."""
         return cls(
-            f"pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel} and "
-            f"dilation={dilation}"
+            f"pad should be at most half of effective kernel size, but got pad={padding}, "
+            f"kernel_size={kernel} and dilation={dilation}"
         )
