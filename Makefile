@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Two threads give the same timings on a laptop and on a build machine; override it to use more.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test test-gpu lint types bench bars clean
+.PHONY: help demo test test-gpu lint types bench bars pictures clean
 
 help:
 	@echo "make demo      learn to read handwritten digits, next to torch's own layer"
@@ -17,6 +17,7 @@ help:
 	@echo "make types     mypy alone"
 	@echo "make bench     time tatamu against torch, layer by layer"
 	@echo "make bars      measure everything tatamu should reach (hours; go on by starting it again)"
+	@echo "make pictures  draw the pictures of the documents anew"
 	@echo "make clean     remove the environment and everything generated"
 
 demo: $(READY)
@@ -41,6 +42,9 @@ bench: $(READY)
 
 bars: $(READY)
 	$(BIN)/python -m benchmarks.suite --csv bars.csv
+
+pictures: $(READY)
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf $(VENV) build dist src/tatamu.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,11 @@
 """tatamu (畳む, to fold): torch.nn.Conv2d from scratch, on machine code that it generates itself."""
 
 import gc
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tatamu.picture import draw
 
 # So many objects are made here that Python would look through all of torch's for garbage: as long again.
 _collects = gc.isenabled()
@@ -23,6 +28,7 @@ __all__ = [
     "LazyConv2d",
     "TatamuError",
     "conv2d",
+    "draw",
     "explain",
     "freeze",
     "functional",
@@ -31,3 +37,12 @@ __all__ = [
     "solve",
     "thaw",
 ]
+
+_LATER = {"draw": "tatamu.picture"}
+"""Public names that few programs use: their module is imported when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

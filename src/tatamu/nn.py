@@ -89,6 +89,23 @@ class Conv2d(torch.nn.Conv2d):
             self._thaw()
         return super().train(mode)
 
+    def _repr_html_(self) -> str:
+        """The layer as a notebook shows it: its line, its parameters, and its picture on a small input."""
+        from tatamu.drawing import example  # noqa: PLC0415 - few programs draw.
+
+        weight_size = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        bias = self._parameters.get("bias") is not None
+        return example.layer_html(
+            repr(self),
+            weight_size,
+            bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            self.padding_mode,
+        )
+
     def _load_from_state_dict(self, *arguments: Any) -> None:
         self._thaw()
         super()._load_from_state_dict(*arguments)

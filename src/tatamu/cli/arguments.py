@@ -88,6 +88,8 @@ PAIR = _Pair("a number or HEIGHTxWIDTH", (1, 2), "3 or 3x5")
 """What has one number for each axis: an int for both, or (height, width)."""
 IMAGE = _Sizes("a size CxHxW or NxCxHxW", (3, 4), "3x224x224")
 """An input: (C, H, W) or (N, C, H, W)."""
+SMALL_IMAGE = _Sizes("a size H, HxW or CxHxW", (1, 2, 3), "5, 5x7 or 3x5x5")
+"""An input to draw: square or (H, W), of one channel, or (C, H, W)."""
 PADDING = _PaddingType()
 """What `Conv2d` takes as its padding."""
 

@@ -44,6 +44,13 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
+from tatamu.errors.pictures import (
+    PictureFormError,
+    PictureFrameError,
+    PictureSubjectError,
+    PictureTooLargeError,
+    PoolPaddingError,
+)
 from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
@@ -74,6 +81,11 @@ __all__ = [
     "PaddedInputDimensionsError",
     "PaddingModeError",
     "PaddingNameError",
+    "PictureFormError",
+    "PictureFrameError",
+    "PictureSubjectError",
+    "PictureTooLargeError",
+    "PoolPaddingError",
     "PrecisionError",
     "ReflectPaddingError",
     "StrideError",

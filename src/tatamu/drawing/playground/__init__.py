@@ -1,0 +1,1 @@
+"""The playground: a page of HTML, CSS and JavaScript, joined into one file."""
