@@ -16,7 +16,15 @@ def commands() -> None:
     """torch.nn.Conv2d on machine code of its own: its kernels, its arithmetic, its pictures."""
 
 
-for _command in (shape.command, draw.command, trace.command, playground.command, bench.command, doctor.command, cache.command):
+for _command in (
+    shape.command,
+    draw.command,
+    trace.command,
+    playground.command,
+    bench.command,
+    doctor.command,
+    cache.command,
+):
     commands.add_command(_command)
 
 
@@ -31,8 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except click.UsageError as error:
-        where = "" if error.ctx is None else f"; see '{error.ctx.command_path} --help'"
-        return _complain(f"{error.format_message().rstrip('.')}{where}", error.exit_code)
+        sentence = error.format_message().rstrip(".")
+        if error.ctx is not None:
+            see = " See" if sentence.endswith("?") else "; see"  # click asks "Did you mean …?".
+            sentence += f"{see} '{error.ctx.command_path} --help'"
+        return _complain(sentence, error.exit_code)
     except click.ClickException as error:
         return _complain(error.format_message(), error.exit_code)
     except (TatamuError, OSError) as error:

@@ -13,7 +13,7 @@ from tatamu.measuring.passes import Operands, Pass, by_torch, prepare, reduction
 
 PROMISE = 5e-6
 """Winograd's error in float32 is at most this share of the largest Σ|x||w|: it adds before it multiplies, and
-so has no bound by the Σ|x||w| of the one element."""
+so has no bound by the Σ|x||w| of the one element. In float64 it is as many units of its last place."""
 _PART = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
@@ -84,15 +84,15 @@ def _limit(case: Pass, value: Tensor, magnitude: Tensor, largest: float) -> Tens
 
     |computed - exact| <= γ_n·Σ|x||w| with γ_n = n·u / (1 - n·u), u the unit roundoff and n the number of
     products summed, for the type that is accumulated in and for the judge (Higham, "Accuracy and Stability of
-    Numerical Algorithms", 2nd ed., section 3.1); in float32 also `PROMISE`. A complex element is two real
+    Numerical Algorithms", 2nd ed., section 3.1); or `PROMISE`. A complex element is two real
     sums of 2n products. Half precisions accumulate in float32 and are rounded once more, at the end.
     """
     stored = _PART.get(case.dtype, case.dtype)
     summed = torch.float64 if stored is torch.float64 else torch.float32
     terms = reduction(case) * (2 if case.dtype.is_complex else 1)
     limit = (_gamma(summed, terms) + _gamma(torch.float64, terms)) * magnitude
-    if summed is torch.float32:
-        limit = limit.clamp(min=PROMISE * largest)
+    promise = PROMISE * torch.finfo(summed).eps / torch.finfo(torch.float32).eps
+    limit = limit.clamp(min=promise * largest)
     if stored is not summed:
         smallest = torch.finfo(stored).smallest_normal * torch.finfo(stored).eps
         limit += torch.finfo(stored).eps / 2 * (value.abs() + limit) + smallest / 2

@@ -21,7 +21,7 @@ from tatamu.drawing import playground
 
 MODULES = Path(playground.__file__).parent
 NODE = shutil.which("node")
-COUNT = 500
+COUNT = 300
 
 pytestmark = pytest.mark.skipif(
     NODE is None, reason="Node.js, which runs the page's modules, is not installed"

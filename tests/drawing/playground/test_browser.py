@@ -382,6 +382,17 @@ def test_nothing_is_cut_off_on_a_phone(open_page: Open, width: int, hash_: str) 
     assert page.input_value("#position") == str(rows * columns - 1)
 
 
+def test_on_a_phone_the_drawing_stays_in_sight_and_covers_nothing_in_use(open_page: Open) -> None:
+    page = open_page("in=3x7x7&out=4&k=3&s=2&p=1", viewport={"width": 390, "height": 844})
+    page.focus("#weights")
+    for _ in range(12):
+        page.keyboard.press("Shift+Tab")
+        focused = page.evaluate("document.activeElement.getBoundingClientRect().top")
+        stage = page.locator(".stage").bounding_box()
+        assert stage["y"] >= 0
+        assert focused >= stage["y"] + stage["height"]
+
+
 PIXELS = """id => { const canvas = document.getElementById(id);
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
   copy.drawImage(canvas, 0, 0);

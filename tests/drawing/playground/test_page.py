@@ -50,3 +50,12 @@ def test_both_languages_have_the_same_words() -> None:
         keys[name] = re.findall(r"^( +)(\w+):", shared, re.MULTILINE)
     assert len(keys["english"]) > 100
     assert keys["japanese"] == keys["english"]
+
+
+def test_japanese_explains_every_sentence() -> None:
+    folder = FILES[0].parent
+    japanese = (folder / "japanese.mjs").read_text(encoding="utf-8")
+    messages = (folder / "messages.mjs").read_text(encoding="utf-8")
+    (glossary,) = re.findall(r"  glossary: \{(.*?)\},\n", japanese, re.DOTALL)
+    explained = set(re.findall(r"^    (\w+):", glossary, re.MULTILINE))
+    assert explained == set(re.findall(r"^export function (\w+)", messages, re.MULTILINE))

@@ -111,6 +111,7 @@ def mistakes() -> list[Settings]:
             add(**{name: [0, 0]}, padding=STRINGS[i * 3])
     for width in (5, 6, 7):
         add(size=[0, width], sides=[[2, 2], [2, 2]])
+        add(size=[width, 0], mode="replicate")
     add(size=[0, 5], padding="same_lower", stride=[3, 3], kernel=[1, 1])
     add(sides=[[-1, -1], [-1, -1]])
     add(padding="pair", sides=[[2, 2], [-1, -1]])

@@ -41,7 +41,8 @@ def _colours(painted: dict[str, Paint]) -> dict[str, str | None]:
     for hue in HUES:
         tint = painted[f"{hue}-tint"]
         found |= {f"{hue}-tint": tint.fill, f"{hue}-line": tint.stroke}
-        found |= {f"{hue}-tap": painted[f"{hue}-tap"].fill, hue: painted[f"{hue}-edge"].stroke}
+        found |= {f"{hue}-tap": painted[f"{hue}-tap"].fill, f"{hue}-deep": painted[f"{hue}-deep"].fill}
+        found[hue] = painted[f"{hue}-edge"].stroke
     return found
 
 
