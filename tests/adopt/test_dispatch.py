@@ -390,6 +390,7 @@ def _mistakes() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "output padding", lambda: F.conv_transpose2d(x, torch.zeros(4, 4, 3, 3), output_padding=1)
     yield "transposed bias", lambda: F.conv_transpose2d(x, torch.zeros(4, 4, 3, 3), torch.zeros(5))
     yield "transposed to nothing", lambda: F.conv_transpose2d(x, torch.zeros(4, 4, 1, 1), padding=9)
+    yield "sparse", lambda: F.conv2d(x.to_sparse(), w)
     yield "gradient's size", lambda: torch.ops.aten.convolution_backward(
         torch.zeros(2, 6, 3, 3), x, w, [6], [1], [0], [1], False, [0], 1, [True, True, True]
     )  # fmt: skip
@@ -429,3 +430,19 @@ def test_nothing_is_said_when_kernels_are_replaced() -> None:
     child = children.start(program)
     output = children.finish(child)
     assert output.splitlines() == ["('cpu', 'cuda')", "4.0 1", "[True, True]"]
+
+
+@pytest.mark.usefixtures("on")
+def test_precision_is_heeded_at_each_call() -> None:
+    """Also by calls like one before."""
+    x, w = image(2, 64, 20, 20, dtype=torch.float32), image(64, 64, 3, 3, dtype=torch.float32)
+    try:
+        high = gradients(F.conv2d, x, w)
+        tatamu.set_precision("highest")
+        highest = gradients(F.conv2d, x, w)
+        assert not torch.equal(high[0], highest[0])
+        assert not torch.equal(high[1], highest[1])
+        tatamu.set_precision("high")
+        assert all(torch.equal(a, b) for a, b in zip(gradients(F.conv2d, x, w), high, strict=True))
+    finally:
+        tatamu.set_precision("high")

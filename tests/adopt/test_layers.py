@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 import tatamu
 from adopt.served import torchs_kernels
+from tatamu.engine import reuse
 
 OLD = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # torch's, of its older function.
 
@@ -114,10 +115,11 @@ def test_what_cannot_be_reverted_and_why() -> None:
 
 
 def test_a_frozen_layer_is_thawed_when_it_is_reverted() -> None:
-    layer = tatamu.Conv2d(64, 64, 3, bias=False).eval()
-    x = torch.randn(1, 64, 9, 9)
+    layer = tatamu.Conv2d(64, 64, 3, padding=1, bias=False).eval()
+    x = torch.randn(1, 64, 80, 80)
     tatamu.freeze(layer)
     layer(x)
+    assert reuse.kept_bytes() > 0, "else its packed weights are not used again"
     tatamu.revert(layer)
     layer.weight.data.zero_()
     with tatamu.enabled():

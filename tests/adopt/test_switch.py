@@ -57,6 +57,9 @@ def test_inside_a_block_both_count() -> None:
     with tatamu.enabled():
         tatamu.disable()
         assert not tatamu.status().enabled
+        with tatamu.enabled():
+            assert tatamu.status().enabled
+        assert not tatamu.status().enabled
     assert not tatamu.status().enabled
 
 
