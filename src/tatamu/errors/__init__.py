@@ -47,6 +47,7 @@ from tatamu.errors.operands import (
 from tatamu.errors.pictures import (
     PictureFormError,
     PictureFrameError,
+    PictureNumbersError,
     PictureSubjectError,
     PictureTooLargeError,
     PoolPaddingError,
@@ -83,6 +84,7 @@ __all__ = [
     "PaddingNameError",
     "PictureFormError",
     "PictureFrameError",
+    "PictureNumbersError",
     "PictureSubjectError",
     "PictureTooLargeError",
     "PoolPaddingError",
