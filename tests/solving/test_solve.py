@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tatamu
@@ -117,6 +117,15 @@ def test_arguments_that_serve_both_axes_come_first(
         assert plainness(sizes, axis(first, 0)) == min(together)
 
 
+@given(st.integers(20, 60), st.integers(2, 12), st.integers(1, 13), st.integers(1, 9), st.integers(1, 2))
+def test_no_other_padding_is_plainer(size: int, wanted: int, kernel: int, stride: int, dilation: int) -> None:
+    fixed = {"kernel_size": kernel, "stride": stride, "dilation": dilation}
+    possible = [plainness((size,), arguments) for arguments in everything((size,), (wanted,), fixed)]
+    assume(possible)
+    (found,) = solve(size, wanted, **fixed)
+    assert plainness((size,), axis(found, 0)) == min(possible)
+
+
 PADDINGS = [None, "valid", "same", "same_upper", "same_lower", 1, (0, 2), ((0, 1), (2, 0))]
 IMAGES = st.integers(1, 70)
 
@@ -162,12 +171,21 @@ def test_the_nearest_size_is_named(size: int, wanted: int, kernel: int, padding:
         assert wanted in reached
 
 
+def test_the_nearest_size_may_be_a_stride_away() -> None:
+    """With strides 2 and 3 there are 10 and 7 outputs."""
+    with pytest.raises(errors.UnreachableSizeError, match=r"of 20 into 8; the nearest is 7, with .*stride=3"):
+        solve(20, 8, kernel_size=1, padding=0)
+
+
 @pytest.mark.parametrize(
     ("size", "wanted", "fixed", "first"),
     [
         (224, 112, {}, "kernel_size=3, stride=2, padding=1"),
         (224, 224, {}, "kernel_size=3, padding=1"),
         (28, 24, {}, "kernel_size=5"),
+        (224, 56, {"kernel_size": 7, "stride": 4}, "kernel_size=7, stride=4, padding=3"),
+        # With the usual padding of 8 the last four rows and columns would not be read.
+        (39, 3, {"kernel_size": 17, "stride": 13}, "kernel_size=17, stride=13, padding=4"),
         (224, 112, {"kernel_size": 7}, "kernel_size=7, stride=2, padding=3"),
         (28, 14, {"kernel_size": 3, "stride": 1, "padding": 0}, "kernel_size=3, dilation=7"),
         ((224, 160), (112, 80), {}, "kernel_size=3, stride=2, padding=1"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from tatamu.cli import cache, doctor, draw, shape
+from tatamu.cli import bench, cache, doctor, draw, shape, trace
 from tatamu.errors import TatamuError
 
 
@@ -16,7 +16,7 @@ def commands() -> None:
     """torch.nn.Conv2d on machine code of its own: its kernels, its arithmetic, its pictures."""
 
 
-for _command in (shape.command, draw.command, cache.command, doctor.command):
+for _command in (shape.command, trace.command, draw.command, bench.command, doctor.command, cache.command):
     commands.add_command(_command)
 
 

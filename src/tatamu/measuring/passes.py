@@ -117,6 +117,25 @@ def prepare(
     return backward
 
 
+def by_torch(geometry: Geometry) -> Callable[..., Tensor]:
+    """torch's own convolution, to be measured against and to judge by; it takes what `prepare` passes.
+
+    Padding that its function does not have (another mode, or different on two sides) it does before, as
+    torch's layer does.
+    """
+    (top, bottom), (left, right) = geometry.padding
+    if geometry.padding_mode == "zeros" and top == bottom and left == right:
+        return torch.nn.functional.conv2d
+    mode = "constant" if geometry.padding_mode == "zeros" else geometry.padding_mode
+
+    def padded(x: Tensor, w: Tensor, *_: Any) -> Tensor:
+        x = torch.nn.functional.pad(x, (left, right, top, bottom), mode=mode)
+        it = geometry.convolution
+        return torch.nn.functional.conv2d(x, w, None, it.stride, 0, it.dilation, it.groups)
+
+    return padded
+
+
 def reduction(case: Pass) -> int:
     """Products summed into one element of the result, at most."""
     geometry = case.geometry

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tatamu.measuring.passes import Operands, Pass, prepare, reduction
+from tatamu.measuring.passes import Operands, Pass, by_torch, prepare, reduction
 
 PROMISE = 5e-6
 """Winograd's error in float32 is at most this share of the largest Σ|x||w|: it adds before it multiplies, and
@@ -100,7 +100,7 @@ def _limit(case: Pass, value: Tensor, magnitude: Tensor, largest: float) -> Tens
 
 
 def _exact(case: Pass, x: Tensor, w: Tensor, gy: Tensor) -> Tensor:
-    result = prepare(case, torch.nn.functional.conv2d, x, w, gy)()
+    result = prepare(case, by_torch(case.geometry), x, w, gy)()
     return result.unsqueeze(0) if case.direction == "grad_weight" else result
 
 

@@ -149,8 +149,7 @@ class Recorder:
             parent.is_leaf = False
         path = self._paths.get(id(module), "")
         given = tuple(self.value(it) for it in tree_leaves((args, kwargs)) if isinstance(it, Tensor))
-        prefix = f"{path}." if path else ""
-        held = {f"{prefix}{name}": it.numel() for name, it in module.named_parameters(recurse=False)}
+        held = tuple(self.value(it).name for it in module.parameters(recurse=False))
         home = type(module).__module__.partition(".")[0]
         call = Call(
             len(self.calls), path, type(module).__name__, module.extra_repr(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -106,7 +106,7 @@ class Call:
         extra: its arguments, as its `repr` writes them.
         parent: index of the call that it was made in; None for the model's own.
         inputs, outputs: the tensors that went in and came out; no outputs where it failed.
-        parameters: path and number of elements of each parameter that the module itself holds.
+        parameters: paths of the parameters that the module itself holds, as `Walk.parameters` has them.
         from_torch: whether the class is torch's or tatamu's.
     """
 
@@ -117,7 +117,7 @@ class Call:
     parent: int | None
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...] = ()
-    parameters: Mapping[str, int] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
     from_torch: bool = False
     is_leaf: bool = True
 

@@ -7,6 +7,7 @@ from `Walk.steps`, `Walk.calls` and `Walk.failure`, whose parts are described in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class Walk:
         sizes: of the inputs, each with its batch.
         inputs: the inputs, as values.
         steps: every operation, in order.
+        parameters: path and number of elements of every parameter; one that is used twice is there once.
         calls: every call of a module, in order of their beginnings; the first is the model's own.
         output: what the model returned, with values in place of tensors; None where it failed.
         failure: where and why it failed; None where it did not.
@@ -39,6 +41,7 @@ class Walk:
     inputs: tuple[Value, ...]
     steps: tuple[Step, ...]
     calls: tuple[Call, ...]
+    parameters: Mapping[str, int]
     output: Any
     failure: Failure | None
 
@@ -85,7 +88,8 @@ def walk(model: Module, size: SizeArgument) -> Walk:
             failure = recorder.failure(error)
         else:
             output = tree_map(lambda it: recorder.value(it) if isinstance(it, Tensor) else it, returned)
-    return Walk(given, values, tuple(recorder.steps), tuple(recorder.calls), output, failure)
+    parameters = {path: it.numel() for path, it in running.named_parameters()}
+    return Walk(given, values, tuple(recorder.steps), tuple(recorder.calls), parameters, output, failure)
 
 
 def _dtype(model: Module) -> torch.dtype:
