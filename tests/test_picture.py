@@ -30,6 +30,25 @@ def test_seeded_numbers_are_small_integers_and_their_convolution() -> None:
     assert tatamu.draw(layer, 5, numbers=1).svg() != tatamu.draw(layer, 5, numbers=2).svg()
 
 
+def test_given_taps_are_the_weight() -> None:
+    sobel = [1, 0, -1, 2, 0, -2, 1, 0, -1]
+    input, kernel, output = final(tatamu.draw(tatamu.Conv2d(1, 1, 3, bias=False), 6, numbers=sobel))
+    assert kernel.flatten().tolist() == sobel
+    torch.testing.assert_close(output, torch.nn.functional.conv2d(input, kernel))
+
+
+def test_the_taps_of_one_kernel_are_those_of_all_channels() -> None:
+    depthwise = tatamu.Conv2d(2, 2, (1, 2), groups=2)
+    texts = Document(tatamu.draw(depthwise, 4, numbers=[0.5, -3]).svg(0)).seen().texts
+    assert [text.text for text in texts].count(
+        "−3"
+    ) == 2 + 1  # In both kernels, and on the one input that is read.
+    with pytest.raises(
+        errors.PictureNumbersError, match=r"the 4 taps .* or the 2 of one kernel .* got 3 numbers"
+    ):
+        tatamu.draw(depthwise, 4, numbers=[1, 2, 3])
+
+
 @pytest.mark.parametrize("kind", [tatamu.Conv2d, torch.nn.Conv2d])
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_given_input_is_seen_with_the_layers_own_numbers(
@@ -61,6 +80,7 @@ def test_seeded_gradients_are_torchs() -> None:
     layer = tatamu.Conv2d(1, 1, 2, 2)
     spread, turned, result = final(tatamu.draw(layer, 6, numbers=5, transposed=True))
     gradient = spread[..., 1:-1:2, 1:-1:2]
+    assert len(gradient.unique()) > 2
     expected = torch.nn.functional.conv_transpose2d(gradient, turned.flip(2, 3), stride=2)
     torch.testing.assert_close(result, expected)
 

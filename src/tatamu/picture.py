@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from math import prod
 from random import Random
@@ -16,7 +16,13 @@ from tatamu.drawing.compose import compose
 from tatamu.drawing.numbers import Numbers
 from tatamu.drawing.picture import Picture
 from tatamu.drawing.scene import Rule, Scene
-from tatamu.errors import ArgumentTypeError, InputDimensionsError, PictureSubjectError, PoolPaddingError
+from tatamu.errors import (
+    ArgumentTypeError,
+    InputDimensionsError,
+    PictureNumbersError,
+    PictureSubjectError,
+    PoolPaddingError,
+)
 from tatamu.functional import convolution
 from tatamu.geometry import Geometry
 
@@ -30,7 +36,7 @@ def draw(
     subject: torch.nn.Module | Geometry,
     size: int | tuple[int, int] | Tensor | None = None,
     *,
-    numbers: int | None = None,
+    numbers: int | Sequence[float] | None = None,
     transposed: bool = False,
 ) -> Picture:
     """Draw what a convolution does: each position that is written, and what it reads.
@@ -42,7 +48,8 @@ def draw(
             the first image's numbers are shown, with the layer's own weights. Without it, one on which the
             layer is best seen.
         numbers: a seed: small integers take the place of input, weight and bias, and what the layer makes of
-            them is shown.
+            them is shown. Or the taps of the weight, row by row, or of one kernel for all channels; then the
+            rest are integers of seed 0.
         transposed: draw the gradient of the input instead, which is the transposed convolution. Its numbers
             are those of the gradient of the outputs' sum, or, with `numbers`, of integers.
 
@@ -51,6 +58,7 @@ def draw(
 
     Raises:
         PictureTooLargeError: there is more than can be made out.
+        PictureNumbersError: `numbers` are more or fewer than there are taps.
         PictureSubjectError: `subject` is something else, or a pooling layer that is not a plain one.
         TatamuError: what the layer itself would raise on such an input.
     """
@@ -61,10 +69,11 @@ def draw(
         )
     scene, shown = Scene.of(drawn.geometry, transposed, drawn.rule), None
     if numbers is not None:
-        random, geometry = Random(numbers), drawn.geometry
+        seed, taps = (numbers, None) if isinstance(numbers, int) else (0, numbers)
+        random, geometry = Random(seed), drawn.geometry
         input = _integers((1, *geometry.input_size[1:]), _INPUTS, random)
         grad_output = _integers((1, *geometry.output_size[1:]), _GRADIENTS, random)
-        shown = _numbers(scene, _seeded(drawn, random), input, grad_output)
+        shown = _numbers(scene, _seeded(drawn, random, taps), input, grad_output)
     elif isinstance(size, Tensor):
         shown = _numbers(
             scene, _given(drawn), size.detach()[None] if size.dim() == 3 else size.detach()[:1], None
@@ -177,13 +186,20 @@ def _numbers(scene: Scene, layer: _Layer, input: Tensor, grad_output: Tensor | N
     return Numbers(grad_output[0].tolist(), weight, grad_input[0].tolist())
 
 
-def _seeded(drawn: _Drawn, random: Random) -> _Layer:
-    """The layer with small integers for its weight and bias."""
+def _seeded(drawn: _Drawn, random: Random, taps: Sequence[float] | None) -> _Layer:
+    """The layer with small integers for its weight and bias, or with these taps."""
     if drawn.rule is not Rule.SUM:
         assert drawn.layer is not None
+        if taps is not None:
+            raise PictureNumbersError.of_pooling(drawn.title)
         return _Layer(drawn.layer, None, None)
     geometry = drawn.geometry
     weight = _integers(geometry.weight_size, _WEIGHTS, random)
+    if taps is not None:
+        if len(taps) not in (weight.numel(), prod(geometry.kernel_size)):
+            raise PictureNumbersError.of_taps(len(taps), geometry.weight_size)
+        kernels = torch.tensor(taps, dtype=weight.dtype).reshape(-1, *geometry.kernel_size)
+        weight = kernels.expand(weight[:, :, 0, 0].numel(), -1, -1).reshape(geometry.weight_size)
     bias = _integers((geometry.out_channels,), _WEIGHTS, random) if drawn.biased else None
 
     def apply(input: Tensor) -> Tensor:

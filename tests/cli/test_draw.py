@@ -91,6 +91,9 @@ def test_numbers_gradients_and_pooling(folder: Path) -> None:
         ("-i 5 -k 3 --pool max -p same", 1, "its padding is one number for each axis"),
         ("-i 5 -k 3 --pool max --transposed", 1, "the gradient of a maximum"),
         ("-i 5 -k 3 --pool max -p 2", 1, "pad should be at most half"),
+        ("-i 5 -k 3 --numbers abc", 2, "'abc' is neither a seed nor taps"),
+        ("-i 5 -k 3 --numbers 1,2", 1, "a seed or the 9 taps of the weight (1, 1, 3, 3), but got 2 numbers"),
+        ("-i 5 -k 3 --pool max --numbers 1,2", 1, "a seed for MaxPool2d(3), which has no weight"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments: str, status: int, sentence: str) -> None:

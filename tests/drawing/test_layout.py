@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
+import torch
 from PIL import ImageFont
 
 from drawing import cases
 from tatamu.drawing.compose import compose
 from tatamu.drawing.layout import lay_out, shown_channels
+from tatamu.drawing.numbers import Numbers
 from tatamu.drawing.scene import Scene
 from tatamu.drawing.shapes import Box, Drawing, Label, Lines
 from tatamu.geometry import Convolution, Geometry, resolve_padding
@@ -37,7 +39,19 @@ def drawings() -> list[Drawing]:
     ]
     scenes = [Scene.of(it) for it in (*named, *(cases.geometry(channels=True) for _ in range(20)))]
     scenes += [Scene.of(cases.geometry(channels=True), transposed=True) for _ in range(10)]
-    return [compose(scene, bias=True) for scene in scenes]
+    found = [compose(scene, bias=True) for scene in scenes]
+    for it in (geometry(3, 2, channels=(2, 5, 1)), geometry(14, 3, 3), geometry(4, 3, 1, 1, (4, 4, 2))):
+        found += [compose(Scene.of(it), numbers(it, whole), bias=True) for whole in (True, False)]
+    return found
+
+
+def numbers(of: Geometry, whole: bool) -> Numbers:
+    input, weight = torch.randn(of.input_size).double(), torch.randn(of.weight_size).double()
+    if whole:
+        input, weight = (9 * input).round(), (3 * weight).round()
+    bias = torch.ones(of.out_channels).double()
+    output = cases.output(of, input, weight, bias)
+    return Numbers(input[0].tolist(), weight.tolist(), output[0].tolist(), bias.tolist())
 
 
 def extents(drawing: Drawing, frame: int) -> list[tuple[str, float, float, float, float]]:

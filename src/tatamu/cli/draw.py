@@ -18,12 +18,29 @@ _BEST = -1
 _USUAL = {"groups": 1, "bias": True, "padding_mode": "zeros"}
 
 
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # Older releases of click do not take one.
+    """A seed, or several numbers."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | list[float]:
+        """One integer or a list."""
+        words = re.split(r"[\s,;]+", str(value).strip())
+        try:
+            return int(words[0]) if len(words) == 1 else [float(word) for word in words]
+        except ValueError:
+            self.fail(f"{value!r} is neither a seed nor taps, such as '1 0 -1 2 0 -2 1 0 -1'", param, ctx)
+
+
 @click.command(
     "draw",
     epilog=examples(
         "tatamu draw -i 5 -k 3 -s 2 -p 1 -o conv.svg",
         "tatamu draw -i 4x6x6 -k 3 -g 4 -o depthwise.html",
         "tatamu draw -i 5 -k 3 -p 1 --padding-mode reflect --numbers --still -o reflect.png",
+        "tatamu draw -i 6 -k 3 --numbers '1 0 -1 2 0 -2 1 0 -1' --no-bias -o sobel.gif",
     ),
 )
 @click.option(
@@ -39,7 +56,12 @@ _USUAL = {"groups": 1, "bias": True, "padding_mode": "zeros"}
     "--transposed", is_flag=True, help="Draw the gradient of the input: the transposed convolution."
 )
 @click.option(
-    "--numbers", is_flag=False, flag_value=0, type=int, metavar="[SEED]", help="Compute on small integers."
+    "--numbers",
+    is_flag=False,
+    flag_value="0",
+    type=_Numbers(),
+    metavar="[SEED|TAPS]",
+    help="Compute, on small random integers, with these taps if given.",
 )
 @click.option(
     "--still",
@@ -61,7 +83,7 @@ def command(
     arguments: ConvolutionArguments,
     pool: str | None,
     transposed: bool,
-    numbers: int | None,
+    numbers: int | list[float] | None,
     still: int | None,
     output: Path | None,
 ) -> None:

@@ -17,6 +17,8 @@ _RULER = 18
 _BETWEEN = 20
 """Between what lies one above the other."""
 _OPERATOR = 44
+_CHIP = 20
+"""The least side of the bias's cell, which holds a letter."""
 _MOST_GROUPS, _MOST_ALONE, _MOST_OF_GROUP = 4, 3, 2
 """So many groups, and output channels of a single group or of each of several, are drawn; the rest is
 counted."""
@@ -152,7 +154,7 @@ class _Columns:
             max(len(subject.shown_of(g)[0]) for g in subject.shown_groups()[0]) if subject.spread else 1
         )
         kernel_end = kernel + max(widths[1], side_by_side * pitch - 28)
-        chip = 26 + cell if subject.bias else 0
+        chip = 26 + max(cell, _CHIP) if subject.bias else 0
         written = kernel_end + _OPERATOR + chip + _RULER
         return _Columns(
             read, kernel, written, pitch, read_end + _OPERATOR / 2 + 4, written - _RULER - _OPERATOR / 2
@@ -218,8 +220,8 @@ def _block(subject: _Subject, layout: Layout, columns: _Columns, group: int, top
     if subject.has_kernel:
         layout.over.append(Label(columns.times, top + height / 2 + 8, "*", "strong", 20))
     if hidden:
-        y = row_ys[-1] + row_height + _BETWEEN
-        layout.over.append(Label(columns.kernel, y, f"… and {hidden} more", "muted", 12, "start"))
+        x, y = columns.written if subject.spread else columns.kernel, row_ys[-1] + row_height + _BETWEEN
+        layout.over.append(Label(x, y, f"… and {hidden} more", "muted", 12, "start"))
     return top + height
 
 
@@ -234,7 +236,7 @@ def _operators(
     if subject.scene.rule is not Rule.SUM:
         layout.over.append(Label(columns.equals, middle - 8, subject.scene.rule.value, "muted", 12))
     if subject.bias and subject.has_kernel:
-        numbers, cell = subject.numbers, layout.cell
+        numbers, cell = subject.numbers, max(layout.cell, _CHIP)
         chip = Sheet(columns.equals - 20 - cell, middle - cell / 2, cell, subject.hues(group)[1])
         bias = None if numbers is None else numbers.bias
         layout.under.append(chip.box(0, 0, 1, 1, f"{chip.hue}-tint"))

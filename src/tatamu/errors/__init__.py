@@ -48,6 +48,7 @@ from tatamu.errors.operands import (
 from tatamu.errors.pictures import (
     PictureFormError,
     PictureFrameError,
+    PictureNumbersError,
     PictureSubjectError,
     PictureTooLargeError,
     PoolPaddingError,
@@ -84,6 +85,7 @@ __all__ = [
     "PaddingNameError",
     "PictureFormError",
     "PictureFrameError",
+    "PictureNumbersError",
     "PictureSubjectError",
     "PictureTooLargeError",
     "PoolPaddingError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from tatamu.errors.base import TatamuError, listed
 
@@ -57,6 +58,24 @@ class PictureFrameError(TatamuError, ValueError):
     def of(cls, frame: int, frames: int) -> PictureFrameError:
         """`frames` are counted from 0."""
         return cls(f"the picture has {frames} frames, 0 to {frames - 1}, but got frame {frame}")
+
+
+class PictureNumbersError(TatamuError, ValueError):
+    """Numbers that do not fill a kernel."""
+
+    @classmethod
+    def of_taps(cls, count: int, weight_size: Sequence[int]) -> PictureNumbersError:
+        """`count` were given for a weight of this size."""
+        taps, each = prod(weight_size), prod(weight_size[2:])
+        all_or_one = f"{taps} taps of the weight {tuple(weight_size)}"
+        if taps != each:
+            all_or_one += f" or the {each} of one kernel for all channels"
+        return cls(f"numbers should be a seed or the {all_or_one}, but got {count} numbers")
+
+    @classmethod
+    def of_pooling(cls, layer: str) -> PictureNumbersError:
+        """`layer` has no weight."""
+        return cls(f"numbers should be a seed for {layer}, which has no weight to give them to")
 
 
 class PictureSubjectError(TatamuError, TypeError):
