@@ -27,16 +27,14 @@ class Program(nn.Module):
         self.operations: list[Operation] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        kept = x
         for place in range(self.length):
             if place == len(self.operations):
-                self.operations.append(_choose(x, kept))
-            y = self.operations[place](x)
-            kept, x = (x, y) if y.shape != x.shape else (kept, y)
+                self.operations.append(_choose(x))
+            x = self.operations[place](x)
         return x
 
 
-def _choose(x: Tensor, _: Tensor) -> Operation:
+def _choose(x: Tensor) -> Operation:
     choices = [_permuted, _split, _joined, _sliced, _rolled, _padded, _summed, _softmax, _doubled, _mirrored]
     choices += [_multiplied, _halves, _written]
     if x.dim() == 4 and min(x.shape[2:]) >= 3:
@@ -88,7 +86,7 @@ def _rolled(x: Tensor) -> Operation:
     return lambda x: x.roll(shift, dim)
 
 
-def _padded(x: Tensor) -> Operation:
+def _padded(_: Tensor) -> Operation:
     before, after = random.randint(0, 2), random.randint(0, 2)
     return lambda x: functional.pad(x, (before, after))
 
@@ -120,7 +118,7 @@ def _mirrored(x: Tensor) -> Operation:
 
 
 def _multiplied(_: Tensor) -> Operation:
-    return lambda x: x @ x.transpose(-1, -2)
+    return lambda x: (x @ x.transpose(-1, -2)).tanh()  # Numbers stay finite.
 
 
 def _halves(x: Tensor) -> Operation | None:
@@ -168,7 +166,7 @@ def _pooled(_: Tensor) -> Operation:
     return lambda x: functional.adaptive_avg_pool2d(x, (2, 3))
 
 
-def _interpolated(x: Tensor) -> Operation:
+def _interpolated(_: Tensor) -> Operation:
     mode, size = random.choice(["nearest", "bilinear"]), (random.randint(2, 9), random.randint(2, 9))
     return lambda x: functional.interpolate(x, size, mode=mode)
 
