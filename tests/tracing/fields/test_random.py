@@ -41,10 +41,7 @@ def _choose(x: Tensor) -> Operation:
         choices += [_convolved] * 3 + [_pooled, _interpolated, _grouped]
     while True:
         operation = random.choice(choices)(x)
-        if (
-            operation is not None
-            and 0 < operation(torch.zeros(x.shape, dtype=torch.float64)).numel() <= _MOST
-        ):
+        if operation is not None and 0 < operation(torch.zeros_like(x)).numel() <= _MOST:
             return operation
 
 
@@ -151,12 +148,11 @@ def _written(x: Tensor) -> Operation | None:
 def _convolved(x: Tensor) -> Operation:
     channels, groups = x.shape[1], random.choice([1, x.shape[1]])
     kernel, stride, padding = random.randint(1, 3), random.randint(1, 2), random.randint(0, 1)
-    weight = torch.ones(
-        random.choice([1, 2]) * groups, channels // groups, kernel, kernel, dtype=torch.float64
-    )
+    made, size = random.randint(1, 2), (kernel, kernel)
     if random.random() < 0.3:
-        turned = weight.transpose(0, 1).contiguous() if groups == 1 else weight
+        turned = torch.ones(channels, made, *size, dtype=torch.float64)
         return lambda x: functional.conv_transpose2d(x, turned, stride=stride, groups=groups)
+    weight = torch.ones(made * groups, channels // groups, *size, dtype=torch.float64)
     return lambda x: functional.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
 
 
