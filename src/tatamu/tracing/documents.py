@@ -8,7 +8,11 @@ from fractions import Fraction
 from html import escape
 from typing import Any
 
+from torch.nn import Module
+
 from tatamu.errors.tracing import described
+from tatamu.tracing.changes import Mend
+from tatamu.tracing.diagnosis import Diagnosis
 from tatamu.tracing.fields.queries import Window
 from tatamu.tracing.rows import Row
 from tatamu.tracing.steps import Step, Value
@@ -69,7 +73,14 @@ def markdown(summary: str, rows: Sequence[Row], problem: Sequence[str]) -> str:
     return "\n".join([f"{summary}.", "", table, *broken]) + "\n"
 
 
-def json_text(model: str, walk: Walk, rows: Sequence[Row], parameters: int, problem: Sequence[str]) -> str:
+def json_text(
+    model: str,
+    walk: Walk,
+    rows: Sequence[Row],
+    parameters: int,
+    problem: Sequence[str],
+    diagnosis: Diagnosis | None,
+) -> str:
     """All figures as JSON."""
     found = {
         "model": model,
@@ -78,7 +89,7 @@ def json_text(model: str, walk: Walk, rows: Sequence[Row], parameters: int, prob
         "parameters": parameters,
         "multiply_adds": sum(it.macs for it in rows),
         "layers": [_layer(it) for it in rows],
-        "failure": _failure(walk, problem),
+        "failure": _failure(walk, problem, diagnosis),
     }
     return json.dumps(found, indent=2, ensure_ascii=False)
 
@@ -110,7 +121,7 @@ def _number(value: Fraction) -> int | float:
     return value.numerator if value.denominator == 1 else float(value)
 
 
-def _failure(walk: Walk, problem: Sequence[str]) -> dict[str, Any] | None:
+def _failure(walk: Walk, problem: Sequence[str], diagnosis: Diagnosis | None) -> dict[str, Any] | None:
     failure = walk.failure
     if failure is None:
         return None
@@ -121,8 +132,25 @@ def _failure(walk: Walk, problem: Sequence[str]) -> dict[str, Any] | None:
         "operator": failure.operator,
         "tensors": [_tensor(value, setter) for value, setter in pairs],
         "error": described(failure.error),
+        "rule": None if diagnosis is None else diagnosis.rule,
+        "mends": [] if diagnosis is None else list(map(_mend, diagnosis.mends)),
         "text": list(problem),
     }
+
+
+def _mend(mend: Mend) -> dict[str, Any]:
+    return {
+        "changes": [
+            {"path": it.path, "argument": it.argument, "old": _plain(it.old), "new": _plain(it.new)}
+            for it in mend.changes
+        ],
+        "inputs": mend.sizes,
+        "sentence": mend.sentence,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Module) else value
 
 
 def _tensor(value: Value, setter: Step | None) -> dict[str, Any]:

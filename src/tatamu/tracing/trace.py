@@ -11,6 +11,7 @@ from torch.nn import Module
 
 from tatamu.errors import ValueReadError
 from tatamu.tracing import documents, writing
+from tatamu.tracing.diagnosis import Diagnosis, diagnose
 from tatamu.tracing.explanation import explained
 from tatamu.tracing.loading import load
 from tatamu.tracing.rows import Row, rows
@@ -32,6 +33,7 @@ class Trace:
         parameters: number of elements of all parameters, each counted once.
         macs: multiply-adds of all rows.
         problem: where and why the network fails, a fact a line; empty where it does not.
+        diagnosis: of sizes that do not fit: what met, what set it, the rule, and mends that have been tried.
         walk: every single operation, and what failed.
     """
 
@@ -41,6 +43,7 @@ class Trace:
     parameters: int
     macs: int
     problem: tuple[str, ...]
+    diagnosis: Diagnosis | None
     walk: Walk
 
     @property
@@ -78,7 +81,9 @@ class Trace:
 
     def to_json(self) -> str:
         """All figures; sizes of images are (height, width), in pixels."""
-        return documents.json_text(self.model, self.walk, self.rows, self.parameters, self.problem)
+        return documents.json_text(
+            self.model, self.walk, self.rows, self.parameters, self.problem, self.diagnosis
+        )
 
 
 def trace(model: Module | str, size: SizeArgument) -> Trace:
@@ -106,17 +111,21 @@ def trace(model: Module | str, size: SizeArgument) -> Trace:
         InputSizeError: the size is none.
     """
     if isinstance(model, str):
-        name, walked = model, _walked(model, size)
+        name, (module, walked) = model, _walked(model, size)
     else:
-        name, walked = type(model).__name__, walk(model, size)
+        name, module, walked = type(model).__name__, model, walk(model, size)
     found = rows(walked)
     macs = sum(it.macs for it in found)
-    return Trace(name, walked.sizes, found, sum(walked.parameters.values()), macs, explained(walked), walked)
+    diagnosis = diagnose(module, walked)
+    problem = explained(walked) if diagnosis is None else tuple(str(diagnosis).splitlines())
+    return Trace(name, walked.sizes, found, sum(walked.parameters.values()), macs, problem, diagnosis, walked)
 
 
-def _walked(spec: str, size: SizeArgument) -> Walk:
-    walked = walk(load(spec), size)
+def _walked(spec: str, size: SizeArgument) -> tuple[Module, Walk]:
+    model = load(spec)
+    walked = walk(model, size)
     if walked.failure is not None and isinstance(walked.failure.error, ValueReadError):
         # What it reads may be its own: then a model that has values gets farther.
-        return walk(load(spec, values=True), size)
-    return walked
+        model = load(spec, values=True)
+        return model, walk(model, size)
+    return model, walked
