@@ -94,8 +94,8 @@ def _segformer() -> Module:
     from transformers import SegformerConfig, SegformerForSemanticSegmentation  # noqa: PLC0415
 
     config = SegformerConfig(
-        hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8,
-        num_labels=3,
+        hidden_sizes=[8, 8, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=8, num_labels=3,
     )  # fmt: skip
     return SegformerForSemanticSegmentation(config)
 

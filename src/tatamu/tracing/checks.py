@@ -1,4 +1,4 @@
-"""Mistakes in convolutions that torch's tensors without memory let through, in tatamu's sentences."""
+"""Mistakes, in convolutions above all, that torch lets through on tensors without memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tatamu import validate
 from tatamu.autograd import schema
-from tatamu.errors import TransposedConvolutionError
+from tatamu.errors import EmptyInputError, TransposedConvolutionError
 from tatamu.geometry import Geometry
 
 CONV2D = Signature(
@@ -24,6 +24,13 @@ CONV2D = Signature(
     ]
 )  # fmt: skip
 """The arguments of torch's conv2d, which is written in C and does not tell."""
+
+_ADAPTIVE = (
+    torch.ops.aten._adaptive_avg_pool2d.default,
+    torch.ops.aten._adaptive_avg_pool3d.default,
+    torch.ops.aten.adaptive_max_pool2d.default,
+    torch.ops.aten.adaptive_max_pool3d.default,
+)
 
 
 def function(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -45,12 +52,14 @@ def operation(func: Any, arguments: Mapping[str, Any]) -> Geometry | None:
     """Check an operation. Returns the geometry of a 2-D convolution that is not transposed.
 
     Raises:
-        TatamuError: its arguments make no convolution.
+        TatamuError: its arguments make no convolution, or it pools an empty image.
     """
     if func is schema.CONVOLUTION:
         x, weight = arguments["input"], arguments["weight"]
         plain = (arguments[it] for it in ("stride", "padding", "dilation", "groups", "padding_mode"))
         return Geometry.of(schema.size_of(x.shape), schema.size_of(weight.shape), schema.resolved(*plain))
+    if func in _ADAPTIVE and 0 in arguments["self"].shape[1:]:
+        raise EmptyInputError.of(arguments["self"].shape)
     if func is not torch.ops.aten.convolution.default:
         return None
     x, weight, bias = arguments["input"], arguments["weight"], arguments["bias"]

@@ -24,7 +24,8 @@ _STYLE = """
 .tatamu table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .tatamu th { text-align: left; border-bottom: 1px solid; position: sticky; top: 0; background: Canvas; }
 .tatamu th, .tatamu td { padding: 2px 10px 2px 0; vertical-align: top; background-clip: padding-box; }
-.tatamu .right { text-align: right; }
+.tatamu .right { text-align: right; white-space: nowrap; }
+.tatamu caption { text-align: left; font-weight: bold; padding-bottom: 8px; }
 .tatamu code { font: 13px ui-monospace, monospace; }
 .tatamu pre { font: 13px/1.4 ui-monospace, monospace; border-left: 4px solid #c62828; padding-left: 10px;
   white-space: pre-wrap; }
@@ -37,7 +38,8 @@ def fragment(summary: str, rows: Sequence[Row], problem: Sequence[str]) -> str:
     lines = "\n".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     broken = f"<pre>{escape(chr(10).join(problem))}</pre>\n" if problem else ""
     return (
-        f'<div class="tatamu"><style>{_STYLE}</style>\n{broken}<table>\n<caption>{escape(summary)}</caption>\n'
+        f'<div class="tatamu"><style>{_STYLE}</style>\n{broken}'
+        f"<table>\n<caption>{escape(summary)}</caption>\n"
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>\n"
     )
 
@@ -46,7 +48,8 @@ def page(model: str, summary: str, rows: Sequence[Row], problem: Sequence[str]) 
     """The table as a page that needs nothing else, light or dark as the reader has it."""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(model)}</title>\n'
-        '<meta name="viewport" content="width=device-width"><style>:root { color-scheme: light dark; }</style>'
+        '<meta name="viewport" content="width=device-width">'
+        "<style>:root { color-scheme: light dark; }</style>"
         f"</head>\n<body>\n{fragment(summary, rows, problem)}</body></html>\n"
     )
 

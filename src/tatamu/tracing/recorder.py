@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -137,7 +138,7 @@ class Recorder:
         for path, module in model.named_modules():
             self._paths[id(module)] = path
             module.register_forward_pre_hook(self._begin, prepend=True, with_kwargs=True)
-            module.register_forward_hook(self._end)
+            module.register_forward_hook(self._end, always_call=True)
         for path, tensor in model.named_parameters():
             self.introduce(tensor, path, is_parameter=True)
         for path, buffer in model.named_buffers():
@@ -158,14 +159,12 @@ class Recorder:
         self.calls.append(call)
         self._stack.append(call)
 
-    def _end(self, module: Module, _: Any, output: Any) -> None:
-        path = self._paths.get(id(module), "")
-        # Calls that the model's code has seen fail, and gone on without, are above it.
-        while self._stack:
-            call = self._stack.pop()
-            if call.path == path:
-                call.outputs = tuple(self.value(it) for it in tree_leaves(output) if isinstance(it, Tensor))
-                return
+    def _end(self, _: Module, __: Any, output: Any) -> None:
+        error = sys.exc_info()[1]
+        if output is None and isinstance(error, Exception):
+            self._failed = self.failure(error)
+        call = self._stack.pop()
+        call.outputs = tuple(self.value(it) for it in tree_leaves(output) if isinstance(it, Tensor))
 
     @property
     def _place(self) -> tuple[int | None, str]:

@@ -54,11 +54,12 @@ def rows(walk: Walk) -> tuple[Row, ...]:
     fields = propagated(walk)
     axes = len(walk.inputs[0].shape) - 2
     total = sum(map(multiply_adds, walk.steps))
+    held = _held(walk)
     seen: set[str] = set()
     found = []
     for steps, layer in _layers(walk):
         result = next(step.outputs[0] for step in reversed(steps) if step.outputs)
-        named = [it.name for step in steps for it in step.inputs if it.name in walk.parameters]
+        named = [name for step in steps for it in step.inputs for name in held.get(it.number, ())]
         call = walk.calls[steps[0].call] if steps[0].call >= 0 else None
         if call is not None and call.is_leaf and call.path:
             named += call.parameters
@@ -114,6 +115,20 @@ def _dependent(walk: Walk) -> set[int]:
             numbers |= {it.after.number for it in step.writes}
             numbers |= {other.number for it in step.writes for other, _ in it.others}
     return steps
+
+
+def _held(walk: Walk) -> dict[int, frozenset[str]]:
+    """The parameters that each value is made of, if it does not depend on the input."""
+    depends = _dependent(walk)
+    held: dict[int, frozenset[str]] = {}
+    for step in walk.steps:
+        for it in step.inputs:
+            if it.name in walk.parameters:
+                held[it.number] = frozenset((it.name,))
+        if step.index not in depends:
+            made = frozenset[str]().union(*(held.get(it.number, frozenset()) for it in step.inputs))
+            held.update((it.number, made) for it in step.outputs)
+    return held
 
 
 def _is_one(call: Call, pieces: int) -> bool:

@@ -105,8 +105,15 @@ def adaptively_pooled(step: Step, fields: Fields) -> list[Field]:
     old, new = value.shape[-axes:], step.outputs[0].shape[-axes:]
     reads = [windows.adaptive(*pair) for pair in zip(old, new, strict=True)]
     steps = [Fraction(size, count) for size, count in zip(old, new, strict=True)]
-    found = each(fields(value), lambda term: _along(term, reads, steps))
-    return [found] * len(step.outputs)
+    # One place for all is global pooling.
+    everywhere = [len(value.shape) - axes + axis for axis in range(axes) if new[axis] == 1]
+
+    def change(term: Term) -> Term | None:
+        for dim in everywhere:
+            term = mixed(term, dim)
+        return _along(term, reads, steps)
+
+    return [each(fields(value), change)] * len(step.outputs)
 
 
 def _interpolation(name: str, given: Any) -> Callable[[int, int, float | None], Any]:

@@ -99,9 +99,7 @@ def source(shape: Sequence[int]) -> Term:
     return Term(tuple(dims), tuple(readings))
 
 
-def resampled(
-    term: Term, dim: int, reads: Sequence[Indices], step: Fraction = Fraction(1), *, whole: bool = False
-) -> Term | None:
+def resampled(term: Term, dim: int, reads: Sequence[Indices], step: Fraction = Fraction(1)) -> Term | None:
     """The term of a tensor whose new index i along a dimension reads the old indices `reads[i]`.
 
     Old indices outside of the dimension are padding: nothing is read there, and windows go on. `step` is the
@@ -120,7 +118,7 @@ def resampled(
         return replace(
             with_dim(term, dim, (factor,) if len(reads) > 1 else ()), readings=(*term.readings, presence)
         )
-    if all(_covers(it, old) for it in reads):
+    if len(factors) > 1 and all(_covers(it, old) for it in reads):
         return with_dim(mixed(term, dim), dim, free(len(reads)))
     if len(factors) > 1:
         joined = merged(term, dim)
@@ -129,7 +127,7 @@ def resampled(
             blurred = replace(mixed(term, dim), is_exact=False)
             return with_dim(blurred, dim, free(len(reads))) if applies_anywhere else None
         term, factors = joined, joined.dims[dim]
-    return _replaced(term, dim, factors[0], reads, step, whole=whole)
+    return _replaced(term, dim, factors[0], reads, step)
 
 
 def _covers(indices: Indices, size: int) -> bool:
@@ -144,7 +142,7 @@ def with_dim(term: Term, dim: int, factors: tuple[Factor, ...]) -> Term:
 
 
 def _replaced(
-    term: Term, dim: int, factor: Factor, reads: Sequence[Indices], step: Fraction, *, whole: bool
+    term: Term, dim: int, factor: Factor, reads: Sequence[Indices], step: Fraction, *, whole: bool = False
 ) -> Term:
     """The term with the one factor of a dimension resampled."""
     assert factor.reading is not None
