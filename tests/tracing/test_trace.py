@@ -105,7 +105,7 @@ def test_where_it_does_not_fit() -> None:
     assert not found.fits
     assert [row.path for row in found.rows] == ["0", "1.conv1", "1.conv2"]
     text = "\n".join(found.problem)
-    for word in ("1×3×14×14", "1.conv1", "1×3×16×16", "1.conv2", "add in 1"):
+    for word in ("1×3×14×14", "1.conv1", "1×3×16×16", "1.conv2", "add"):
         assert word in text
     assert "".join(text.split()) in "".join(str(found).split())
 
@@ -193,7 +193,7 @@ def test_html_is_whole_and_loads_nothing() -> None:
         assert page.rows == [9] * 12
         assert page.loads == []
         assert "http" not in text.replace("http-equiv", "")
-    assert re.search(r"<pre>add in 1.*</pre>", trace(broken(), "3x16x16").to_html(), re.DOTALL)
+    assert re.search(r"<pre>.*1\.conv1.*</pre>", trace(broken(), "3x16x16").to_html(), re.DOTALL)
 
 
 def test_html_of_names_with_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ _STYLE = """
 .tatamu table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .tatamu th { text-align: left; border-bottom: 1px solid; position: sticky; top: 0; background: Canvas; }
 .tatamu th, .tatamu td { padding: 2px 10px 2px 0; vertical-align: top; background-clip: padding-box; }
-.tatamu .right { text-align: right; }
+.tatamu .right { text-align: right; white-space: nowrap; }
+.tatamu caption { text-align: left; font-weight: bold; padding-bottom: 8px; }
 .tatamu code { font: 13px ui-monospace, monospace; }
 .tatamu pre { font: 13px/1.4 ui-monospace, monospace; border-left: 4px solid #c62828; padding-left: 10px;
   white-space: pre-wrap; }

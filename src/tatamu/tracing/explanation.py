@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from tatamu.errors import ValueReadError
 from tatamu.errors.tracing import described
 from tatamu.tracing import writing
 from tatamu.tracing.steps import Failure, Step, Value
 from tatamu.tracing.walk import Walk
+
+_OF_SIZES = (RuntimeError, ValueError, IndexError, AssertionError)
+"""What torch, tatamu and the code of models raise for sizes."""
 
 
 def explained(walk: Walk) -> tuple[str, ...]:
@@ -16,10 +20,16 @@ def explained(walk: Walk) -> tuple[str, ...]:
     failure = walk.failure
     if failure is None:
         return ()
-    lines = [f"{_place(walk, failure)} does not fit."]
+    lines = [f"{_place(walk, failure)} {_verdict(failure.error)}."]
     for value, setter in zip(failure.values, failure.set_by, strict=True):
         lines.append(f"  {writing.size(value.shape)}: {_origin(walk, value, setter)}")
     return (*lines, f"  {described(failure.error)}")
+
+
+def _verdict(error: Exception) -> str:
+    if isinstance(error, ValueReadError):
+        return "cannot be traced"
+    return "does not fit" if isinstance(error, _OF_SIZES) else "fails"
 
 
 def _place(walk: Walk, failure: Failure) -> str:

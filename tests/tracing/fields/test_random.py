@@ -27,26 +27,21 @@ class Program(nn.Module):
         self.operations: list[Operation] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        kept = x
         for place in range(self.length):
             if place == len(self.operations):
-                self.operations.append(_choose(x, kept))
-            y = self.operations[place](x)
-            kept, x = (x, y) if y.shape != x.shape else (kept, y)
+                self.operations.append(_choose(x))
+            x = self.operations[place](x)
         return x
 
 
-def _choose(x: Tensor, _: Tensor) -> Operation:
+def _choose(x: Tensor) -> Operation:
     choices = [_permuted, _split, _joined, _sliced, _rolled, _padded, _summed, _softmax, _doubled, _mirrored]
     choices += [_multiplied, _halves, _written]
     if x.dim() == 4 and min(x.shape[2:]) >= 3:
         choices += [_convolved] * 3 + [_pooled, _interpolated, _grouped]
     while True:
         operation = random.choice(choices)(x)
-        if (
-            operation is not None
-            and 0 < operation(torch.zeros(x.shape, dtype=torch.float64)).numel() <= _MOST
-        ):
+        if operation is not None and 0 < operation(torch.zeros_like(x)).numel() <= _MOST:
             return operation
 
 
@@ -88,7 +83,7 @@ def _rolled(x: Tensor) -> Operation:
     return lambda x: x.roll(shift, dim)
 
 
-def _padded(x: Tensor) -> Operation:
+def _padded(_: Tensor) -> Operation:
     before, after = random.randint(0, 2), random.randint(0, 2)
     return lambda x: functional.pad(x, (before, after))
 
@@ -120,7 +115,7 @@ def _mirrored(x: Tensor) -> Operation:
 
 
 def _multiplied(_: Tensor) -> Operation:
-    return lambda x: x @ x.transpose(-1, -2)
+    return lambda x: (x @ x.transpose(-1, -2)).tanh()  # Numbers stay finite.
 
 
 def _halves(x: Tensor) -> Operation | None:
@@ -153,12 +148,11 @@ def _written(x: Tensor) -> Operation | None:
 def _convolved(x: Tensor) -> Operation:
     channels, groups = x.shape[1], random.choice([1, x.shape[1]])
     kernel, stride, padding = random.randint(1, 3), random.randint(1, 2), random.randint(0, 1)
-    weight = torch.ones(
-        random.choice([1, 2]) * groups, channels // groups, kernel, kernel, dtype=torch.float64
-    )
+    made, size = random.randint(1, 2), (kernel, kernel)
     if random.random() < 0.3:
-        turned = weight.transpose(0, 1).contiguous() if groups == 1 else weight
+        turned = torch.ones(channels, made, *size, dtype=torch.float64)
         return lambda x: functional.conv_transpose2d(x, turned, stride=stride, groups=groups)
+    weight = torch.ones(made * groups, channels // groups, *size, dtype=torch.float64)
     return lambda x: functional.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
 
 
@@ -168,7 +162,7 @@ def _pooled(_: Tensor) -> Operation:
     return lambda x: functional.adaptive_avg_pool2d(x, (2, 3))
 
 
-def _interpolated(x: Tensor) -> Operation:
+def _interpolated(_: Tensor) -> Operation:
     mode, size = random.choice(["nearest", "bilinear"]), (random.randint(2, 9), random.randint(2, 9))
     return lambda x: functional.interpolate(x, size, mode=mode)
 
