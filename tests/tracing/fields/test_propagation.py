@@ -176,6 +176,9 @@ CASES: dict[str, nn.Module] = {
     "attention": after(
         lambda x: functional.scaled_dot_product_attention(*[tokens(x)[:, None]] * 3), conv(3, 4, 4, stride=4)
     ),
+    "attention by keys that read more": Function(
+        lambda x, a, b: functional.scaled_dot_product_attention(a(x), b(x), a(x)), conv(3, 4, 1), same(3, 4)
+    ),
     "windows of attention, shifted": after(window_attention),
     "bilinear, corners aligned": resized(size=(27, 31), mode="bilinear", align_corners=True),
     "bilinear, by a factor": resized(scale_factor=2.5, mode="bilinear"),
