@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from torch.autograd import forward_ad
@@ -18,6 +17,7 @@ import children
 import tatamu
 from adopt.served import assert_lies_as, assert_same, by_tatamu, by_torch, counted, torchs_kernels
 
+F = torch.nn.functional
 JIT = pytest.mark.filterwarnings("ignore:.torch.jit.*:DeprecationWarning")
 
 
@@ -143,7 +143,8 @@ def test_other_floats(dtype: torch.dtype, transposed: bool) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8], ids=str)
-def test_integers(dtype: torch.dtype, on: None) -> None:
+@pytest.mark.usefixtures("on")
+def test_integers(dtype: torch.dtype) -> None:
     x, w = torch.randint(0, 100, (1, 3, 6, 5)).to(dtype), torch.randint(0, 100, (2, 3, 3, 3)).to(dtype)
     with counted(1):
         actual = F.conv2d(x, w)
@@ -190,13 +191,14 @@ SECOND: dict[str, Callable[..., Tensor]] = {
     "strided": lambda x, w, b: F.conv2d(x, w, b, (2, 1), (1, 0), (1, 2), 2),
     "same": lambda x, w, b: F.conv2d(x, w, b, padding="same", groups=2),
     "unbatched": lambda x, w, b: F.conv2d(x[0], w, b, groups=2),
-    "transposed": lambda x, w, b: F.conv_transpose2d(x, w.transpose(0, 0), b[:2], (2, 1), 1, (1, 0), 1, (1, 2)),
+    "transposed": lambda x, w, b: F.conv_transpose2d(x, w, b[:2], (2, 1), 1, (1, 0), 1, (1, 2)),
 }
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")  # torch's: it pads before.
 @pytest.mark.parametrize("name", SECOND)
-def test_both_orders_against_finite_differences(name: str, on: None) -> None:
+@pytest.mark.usefixtures("on")
+def test_both_orders_against_finite_differences(name: str) -> None:
     operands = [image(2, 4, 5, 4), image(4, 2, 3, 2), torch.randn(4, dtype=torch.float64)]
     operands = [operand.requires_grad_() for operand in operands]
     before = tatamu.status()
@@ -238,7 +240,7 @@ WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "same": lambda x, w: F.conv2d(x, w, padding="same"),
     "valid": lambda x, w: F.conv2d(x, w, padding="valid"),
     "unbatched": lambda x, w: F.conv2d(x[0], w),
-    "torch.vmap": lambda x, w: torch.vmap(F.conv2d, (0, None))(x, w),
+    "torch.vmap": torch.vmap(F.conv2d, (0, None)),
     "inference mode": lambda x, w: torch.inference_mode()(F.conv2d)(x, w).clone(),
     "traced": lambda x, w: torch.jit.trace(lambda x: F.conv2d(x, w), x, check_trace=False)(x),
     "F.conv_transpose2d": lambda x, w: F.conv_transpose2d(x, w[:4]),
@@ -263,7 +265,8 @@ def test_every_way_in(way: str) -> None:
     assert_same([actual], [by_torch(lambda: WAYS[way](x, w))])
 
 
-def test_a_lazy_layer(on: None) -> None:
+@pytest.mark.usefixtures("on")
+def test_a_lazy_layer() -> None:
     layer = nn.LazyConv2d(6, 3)
     with counted(1, 1):
         layer(image(dtype=torch.float32)).sum().backward()
@@ -343,7 +346,8 @@ def test_what_is_passed_on_and_why(reason: str) -> None:
     assert why.startswith(reason)
 
 
-def test_gradients_of_what_is_passed_on(on: None) -> None:
+@pytest.mark.usefixtures("on")
+def test_gradients_of_what_is_passed_on() -> None:
     x = image(2, 4, 9).requires_grad_()
     with counted(0, 0, 2):
         F.conv1d(x, image(6, 4, 3)).sum().backward()
@@ -425,3 +429,19 @@ def test_nothing_is_said_when_kernels_are_replaced() -> None:
     child = children.start(program)
     output = children.finish(child)
     assert output.splitlines() == ["('cpu', 'cuda')", "4.0 1", "[True, True]"]
+
+
+@pytest.mark.usefixtures("on")
+def test_precision_is_heeded_at_each_call() -> None:
+    """Also by calls like one before."""
+    x, w = image(2, 64, 20, 20, dtype=torch.float32), image(64, 64, 3, 3, dtype=torch.float32)
+    try:
+        high = gradients(F.conv2d, x, w)
+        tatamu.set_precision("highest")
+        highest = gradients(F.conv2d, x, w)
+        assert not torch.equal(high[0], highest[0])
+        assert not torch.equal(high[1], highest[1])
+        tatamu.set_precision("high")
+        assert all(torch.equal(a, b) for a, b in zip(gradients(F.conv2d, x, w), high, strict=True))
+    finally:
+        tatamu.set_precision("high")
