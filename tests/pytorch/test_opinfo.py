@@ -2,7 +2,7 @@
 
 The samples and most checks ship inside torch. The loops around them (its test_ops, test_ops_gradients,
 test_fake_tensor, test_proxy_tensor and others) do not, and are here. Stock torch
-goes through all of it too: a check that it fails would prove nothing.
+goes through most of it too: a check that it fails would prove nothing.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ SUBJECTS = {
     "function": Subject(about(tatamu.conv2d)),
     "enabled": Subject(STOCK, tatamu.enabled),
 }
+
+
+OURS = pytest.mark.parametrize("subject", ["function", "enabled"], indirect=True)
+"""Without stock torch, where that takes long: half a minute for its second derivatives."""
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -221,6 +225,7 @@ def test_nothing_is_changed_in_place(subject: Subject) -> None:
             call(sample, subject.info)
 
 
+@OURS
 @pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
 def test_make_fx(subject: Subject, mode: str) -> None:
     with subject.on():
@@ -231,6 +236,7 @@ def test_make_fx(subject: Subject, mode: str) -> None:
             )  # fmt: skip
 
 
+@OURS
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_aot_autograd(subject: Subject, dynamic: bool) -> None:
     with subject.on():
