@@ -34,6 +34,7 @@ LAYERS = (
 )
 # Beside the layers: what each may import of the package. No layer may import them.
 ASIDE = {
+    "__main__": {"adopt"},
     "reference": {"geometry"},
     "solving": {"errors", "geometry", "validate"},
     "tracing": {*LAYERS, "solving"},
@@ -46,6 +47,7 @@ ROOT = "__init__"
 
 # Foreign packages that a part must not import.
 FORBIDDEN = {
+    "__main__": {"numpy", "torch"},
     "errors": {"numpy", "torch"},
     "geometry": {"numpy", "torch"},
     "validate": {"numpy", "torch"},

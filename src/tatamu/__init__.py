@@ -7,6 +7,7 @@ _collects = gc.isenabled()
 gc.disable()
 try:
     from tatamu import functional
+    from tatamu.adopt import convert, disable, enable, enabled, revert, status, warmup
     from tatamu.errors import TatamuError
     from tatamu.explain import explain
     from tatamu.freezing import freeze, thaw
@@ -23,11 +24,18 @@ __all__ = [
     "LazyConv2d",
     "TatamuError",
     "conv2d",
+    "convert",
+    "disable",
+    "enable",
+    "enabled",
     "explain",
     "freeze",
     "functional",
     "get_precision",
+    "revert",
     "set_precision",
     "solve",
+    "status",
     "thaw",
+    "warmup",
 ]

@@ -227,3 +227,23 @@ class FrozenLoadError(TatamuError, RuntimeError):
             f"{layer} has a BatchNorm2d folded into its weights; load_state_dict() of the model that was "
             "given to freeze(), and freeze that again"
         )
+
+
+class RehearsalError(TatamuError, RuntimeError):
+    """`warmup` cannot find out what a model will need."""
+
+    @classmethod
+    def of(cls, model: object, reason: object) -> RehearsalError:
+        """``reason`` is torch's, for a tensor without numbers."""
+        return cls(
+            f"what {type(model).__name__} does depends on the numbers that it is given ({reason}), and "
+            "warmup() has none; call the model once with an input instead"
+        )
+
+    @classmethod
+    def of_nothing(cls, model: object) -> RehearsalError:
+        """No convolution is ours."""
+        return cls(
+            f"tatamu computes nothing in {type(model).__name__} yet; call tatamu.enable() or "
+            "tatamu.convert(model) before tatamu.warmup()"
+        )
