@@ -16,7 +16,7 @@ PROGRAM = "from distributed.ranks import work; work()"
 
 
 def run(function: str, ranks: int, folder: Path) -> list[Any]:
-    """What ``function``, written 'module:name', returns in each of the processes; `folder` is an empty one."""
+    """What `function`, as 'module:name', returns in each of the processes; `folder` is an empty one."""
     started = [
         children.start(
             PROGRAM,

@@ -56,7 +56,7 @@ def batches(dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
 
 
 def trained(model: nn.Module, dtype: torch.dtype, part: slice, whole: Callable[[Tensor], Tensor]) -> Steps:
-    """The gradients of each step, and the parameters after the last, in float64; `whole` puts shards together."""
+    """The gradients of each step and the last parameters, in float64; `whole` puts shards together."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     found: Steps = []
     for images, labels in batches(dtype):
