@@ -16,7 +16,10 @@ def commands() -> None:
     """torch.nn.Conv2d on machine code of its own: its kernels, its arithmetic, its pictures."""
 
 
-for _command in (shape.command, draw.command, trace.command, playground.command, bench.command, doctor.command, cache.command):
+for _command in (
+    *(shape.command, draw.command, trace.command, playground.command),
+    *(bench.command, doctor.command, cache.command),
+):
     commands.add_command(_command)
 
 
