@@ -1,4 +1,4 @@
-"""docs/compatibility.md says the truth: what it claims has a test, and nothing that was promised is left out."""
+"""docs/compatibility.md says the truth: what it claims has a test, and nothing promised is left out."""
 
 from __future__ import annotations
 
