@@ -381,3 +381,26 @@ def test_operators_may_be_captured_into_cuda_graphs() -> None:
         assert torch.Tag.pt2_compliant_tag in operator.tags
         assert not operator._schema.is_mutable
         assert all(it.alias_info is None for it in (*operator._schema.arguments, *operator._schema.returns))
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*quantized tensor creation functions.*deprecated")  # torch's.
+def test_quantised_and_sparse_convolutions_stay_torchs() -> None:
+    x, w = torch.randn(1, 4, 6, 6), torch.randn(3, 4, 3, 3)
+
+    def quantised() -> Tensor:
+        pixels = torch.quantize_per_tensor(x, 0.1, 0, torch.quint8)
+        weight = torch.quantize_per_tensor(w, 0.1, 0, torch.qint8)
+        packed = torch.ops.quantized.conv2d_prepack(weight, None, [1, 1], [0, 0], [1, 1], 1)
+        output: Tensor = torch.ops.quantized.conv2d(pixels, packed, 0.1, 0).dequantize()
+        return output
+
+    expected, before = quantised(), tatamu.status().forward
+    with tatamu.enabled():
+        assert torch.equal(quantised(), expected)
+    for operands in ((x.to_sparse(), w), (x, w.to_sparse())):  # torch has none for these.
+        with pytest.raises(RuntimeError) as of_torch:
+            nn.functional.conv2d(*operands)
+        with tatamu.enabled(), pytest.raises(type(of_torch.value)) as passed_on:
+            nn.functional.conv2d(*operands)
+        assert str(passed_on.value) == str(of_torch.value)
+    assert tatamu.status().forward == before
