@@ -18,7 +18,7 @@ def show(status: Status, costs: Costs) -> None:
     if dearest:
         table = Table(title="2-D convolutions computed by tatamu")
         for heading in ("input", "weight", "", "pass", "dtype"):
-            table.add_column(heading)
+            table.add_column(heading, overflow="fold")
         for heading in ("calls", "ms", "ms a call"):
             table.add_column(heading, justify="right")
         for case, cost in dearest[:_MOST_LINES]:

@@ -50,7 +50,7 @@ def check_dtypes(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         UnsupportedDtypeError: bool, unsigned integers above 8 bits, and the 8-bit floats.
     """
     if bias is not None and bias.dtype != input.dtype:
-        raise errors.DtypeMismatchError.of_bias(_name(input.dtype), _name(bias.dtype))
+        raise errors.DtypeMismatchError.of_bias(_name(input.dtype), _name(weight.dtype), _name(bias.dtype))
     if weight.dtype != input.dtype:
         raise errors.DtypeMismatchError.of_weight(_name(input.dtype), _name(weight.dtype))
     if input.dtype not in DTYPES:

@@ -107,12 +107,12 @@ class DtypeMismatchError(TatamuError, RuntimeError):
         )
 
     @classmethod
-    def of_bias(cls, input_dtype: str, bias_dtype: str) -> DtypeMismatchError:
-        """The bias differs from the input."""
+    def of_bias(cls, input_dtype: str, weight_dtype: str, bias_dtype: str) -> DtypeMismatchError:
+        """The bias differs from the input, and so may the weight."""
+        mend = "input.to(weight.dtype)" if weight_dtype == bias_dtype else "bias.to(input.dtype)"
         return cls(
             f"Input type ({_C_TYPES.get(input_dtype, input_dtype)}) and bias type "
-            f"({_C_TYPES.get(bias_dtype, bias_dtype)}) should be the same; convert one, as with "
-            f"bias.to(input.dtype)"
+            f"({_C_TYPES.get(bias_dtype, bias_dtype)}) should be the same; convert one, as with {mend}"
         )
 
 
