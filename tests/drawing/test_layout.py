@@ -37,8 +37,8 @@ def drawings() -> list[Drawing]:
         geometry(5, 3, 1, 1, (16, 32, 1)),
         geometry(5, 3, 1, 1, (12, 6, 2)),
     ]
-    scenes = [Scene.of(it) for it in (*named, *(cases.geometry(channels=True) for _ in range(20)))]
-    scenes += [Scene.of(cases.geometry(channels=True), transposed=True) for _ in range(10)]
+    scenes = [Scene.of(it) for it in (*named, *(cases.geometry(channels=True) for _ in range(10)))]
+    scenes += [Scene.of(cases.geometry(channels=True), transposed=True) for _ in range(5)]
     found = [compose(scene, bias=True) for scene in scenes]
     for it in (geometry(3, 2, channels=(2, 5, 1)), geometry(14, 3, 3), geometry(4, 3, 1, 1, (4, 4, 2))):
         found += [compose(Scene.of(it), numbers(it, whole), bias=True) for whole in (True, False)]

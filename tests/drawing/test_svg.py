@@ -24,7 +24,7 @@ def numbers(geometry: Geometry) -> Numbers:
 
 def drawings() -> list[Drawing]:
     found = []
-    for _ in range(6):
+    for _ in range(3):
         geometry = cases.geometry(channels=True)
         found.append(compose(Scene.of(geometry), bias=True))
         found.append(compose(Scene.of(geometry), numbers(geometry), bias=True))

@@ -53,7 +53,7 @@ class Formula:
 
 
 def text(value: float) -> str:
-    """A number in some five characters: two decimals, or two digits where it is small or very large."""
+    """A number in some five characters: two or three decimals, or one digit and an exponent."""
     if not isfinite(value):
         return str(value).replace("-", "−").replace("inf", "∞")
     if value == int(value) and abs(value) < 1e5:
@@ -62,8 +62,10 @@ def text(value: float) -> str:
         written = f"{value:.2f}".rstrip("0").rstrip(".")
     elif 100 <= abs(value) < 1e5:
         written = f"{value:.0f}"
+    elif 0.001 <= abs(value) < 0.1:
+        written = f"{value:.3f}".rstrip("0")
     else:
-        written = f"{value:.2g}"
+        written = f"{value:.0e}"
     return written.replace("-", "−")
 
 
