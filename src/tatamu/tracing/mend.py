@@ -23,7 +23,9 @@ __all__ = ["mends"]
 _MOST = 3
 _TRIALS = 400
 _TRIALS_AFTER = 16
-"""How many more candidates are tried once one has been found."""
+"""How many more candidates are tried once one has been found, where images may be of another size."""
+_TRIALS_AFTER_CHANNELS = 5
+"""The same where channels alone are at odds: the layer before may give others, and there is little else."""
 _WORSE = 4
 """How much farther-fetched than the first mend another may be."""
 _NEAR = 3.0
@@ -56,9 +58,10 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
     if failed.failure is None:
         return ()
     trials = _Trials(model, failed)
-    ordered = candidates(Meeting(trials.model, failed, failed.failure))
+    meeting = Meeting(trials.model, failed, failed.failure)
+    ordered = candidates(meeting)
     near = [it for it in ordered if it.cost <= _NEAR]
-    search = _Search(trials)
+    search = _Search(trials, _TRIALS_AFTER if meeting.differ[1] else _TRIALS_AFTER_CHANNELS)
     search.alone(near)
     if not search.found:
         search.together(near[:_FOLLOWED])
@@ -74,8 +77,9 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
 class _Search:
     """Candidates that have proven themselves; one for each layer, and one for the input."""
 
-    def __init__(self, trials: _Trials) -> None:
+    def __init__(self, trials: _Trials, more: int) -> None:
         self.found: dict[str, _Found] = {}
+        self._more = more
         self._trials = trials
         self._dead: set[object] = set()
         self._left = _TRIALS
@@ -108,7 +112,7 @@ class _Search:
                 self._dead.add(candidate.same)
             else:
                 self.found[place] = proven
-                self._left = min(self._left, _TRIALS_AFTER)
+                self._left = min(self._left, self._more)
 
     def together(self, ordered: list[Candidate]) -> None:
         """Try candidates together with the layers that have to follow them."""
@@ -129,8 +133,8 @@ class _Trials:
     def __init__(self, model: Module, failed: Walk) -> None:
         self.model = weightless(model)
         self._failed = failed
-        # Without a walk, on the device 'meta' alone, a trial is sooner done; it counts where the model gets as
-        # far as in the walk, and no farther.
+        # Without a walk, on the device 'meta' alone, a trial is sooner done; it counts where the model gets
+        # as far as in the walk, and no farther.
         self._quick = self._calls() == len(failed.calls)
 
     def _calls(self) -> int:
@@ -158,7 +162,7 @@ class _Trials:
         try:
             for path in dict.fromkeys(it.path for it in mend.changes):
                 old = model.get_submodule(path)
-                new = remade(old, [it for it in mend.changes if it.path == path])
+                new = remade(old, [it for it in mend.changes if it.path == path], torch.device("meta"))
                 model = replaced(model, path, new)
                 undo.append((path, old))
             yield model
