@@ -16,8 +16,10 @@ from tatamu.errors import (
     BiasShapeError,
     EmptyInputError,
     InputChannelsError,
+    InputDimensionsError,
     ModelError,
     NegativePaddingError,
+    StridedSameError,
     TransposedConvolutionError,
     ValueReadError,
 )
@@ -179,6 +181,11 @@ def test_values_that_do_are_a_failure_that_says_so(function: Callable[[Tensor], 
 # ---- Failures.
 
 
+class Strided(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.conv2d(x, torch.zeros(4, 3, 3, 3), stride=2, padding="same")
+
+
 def test_a_failure_knows_the_layer_the_shapes_and_who_set_them() -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -240,6 +247,8 @@ def test_torch_writes_nothing_of_its_own(capfd: pytest.CaptureFixture[str]) -> N
         (nn.Conv2d(3, 4, 3, padding=2), "3x0x8", EmptyInputError),
         (nn.Conv2d(3, 4, 3), "4x8x8", InputChannelsError),
         (tatamu.Conv2d(3, 4, 3), "4x8x8", InputChannelsError),
+        (nn.Conv2d(3, 4, 3), "3x8", InputDimensionsError),
+        (Strided(), "3x8x8", StridedSameError),
         (nn.ConvTranspose2d(3, 4, 3), "4x8x8", TransposedConvolutionError),
         (nn.ConvTranspose2d(3, 4, 3, padding=5), "3x2x2", TransposedConvolutionError),
     ],
