@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,15 @@ number = 3
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "shop.py").write_text(SOURCE)
     (tmp_path / "beside.py").write_text("CHANNELS = 3\n")
     (tmp_path / "broken.py").write_text("import nowhere_at_all\n")
     (tmp_path / "wrong.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
-    return str(tmp_path / "shop.py")
+    yield str(tmp_path / "shop.py")
+    for name in ("shop", "beside", "broken", "wrong"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.usefixtures("file")

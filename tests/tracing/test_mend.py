@@ -17,8 +17,14 @@ from tracing.mutations import fails, mutations
 from tracing.networks import SMALL, TRANSFORMERS
 
 NETWORKS = SMALL | TRANSFORMERS
-MUTATIONS = 10
-"""Of each of the 20 networks."""
+MUTATIONS = dict.fromkeys(SMALL, 12) | dict.fromkeys(TRANSFORMERS, 6)
+"""How many of each network: 204 in all."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Images are so small that a second thread waits more than it works."""
+    torch.set_num_threads(1)
 
 
 def diagnosed(model: nn.Module, size: tuple[int, ...]) -> Diagnosis:
@@ -68,7 +74,7 @@ def test_a_good_network_is_no_failure(name: str) -> None:
 def test_random_mutations_are_mended(name: str) -> None:
     make, size = NETWORKS[name]
     broken = mutations(make().eval(), size, random.Random(name))
-    for _ in range(MUTATIONS):
+    for _ in range(MUTATIONS[name]):
         mutation = next(broken)
         what = f"{mutation.argument} of {mutation.path} was {mutation.old}, is {mutation.new}"
         found = diagnosed(mutation.model, size)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import gcd, prod
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from torch.nn import Conv2d, Flatten, Identity, Module, Sequential
@@ -139,7 +139,7 @@ def _of_producers(meeting: Meeting) -> Iterator[Candidate]:
         name = "out_channels" if "out_channels" in given else "out_features"
         if name not in given or distance > 24:
             continue
-        for rank, (cost, count) in enumerate(_counts(meeting, source, given[name])):
+        for rank, (cost, count) in enumerate(_counts(meeting, source, name)):
             changes = edit(source.path, source.layer, **{name: count})
             groups = given.get("groups", 1)
             if groups > 1 and groups == given[name] and count % groups:
@@ -149,7 +149,8 @@ def _of_producers(meeting: Meeting) -> Iterator[Candidate]:
             )
 
 
-def _counts(meeting: Meeting, source: Source, now: int) -> list[tuple[float, int]]:
+def _counts(meeting: Meeting, source: Source, name: str) -> list[tuple[float, int]]:
+    now = cast("int", layers.arguments(source.layer)[name])
     found: list[tuple[float, int]] = []
     for got, wanted in meeting.pairs:
         if got == now:
@@ -158,7 +159,9 @@ def _counts(meeting: Meeting, source: Source, now: int) -> list[tuple[float, int
             found.append((2.5, now + wanted - got))
         if got and now * wanted % got == 0:
             found.append((2, now * wanted // got))
-    found += [(2, it) for it in _usual_counts(meeting.model, source)]
+    usual = _usual_count(meeting.model, source, name)
+    if usual is not None:
+        found.append((1.5, usual))
     if meeting.pairs or not meeting.inner:
         axis = channel_axis(source.layer, source.inputs)
         if axis is not None:
@@ -189,16 +192,17 @@ def _usual(model: Module, source: Source) -> dict[str, Any]:
     return {} if winner is None else dict([winner])
 
 
-def _usual_counts(model: Module, source: Source) -> set[int]:
-    """How many channels or features come out of layers in the same place of other blocks."""
-    pattern = re.escape(re.sub(r"\d+", "0", source.path)).replace("0", r"\d+")
-    return {
+def _usual_count(model: Module, source: Source, name: str) -> int | None:
+    """How many channels or features come out of most layers like this one, such as of a query's key."""
+    mine = {**layers.arguments(source.layer), name: None}
+    votes = Counter(
         count
         for path, layer in model.named_modules()
-        if re.fullmatch(pattern, path)
-        for name, count in layers.arguments(layer).items()
-        if name in ("out_channels", "out_features") and isinstance(count, int)
-    }
+        if path != source.path and type(layer) is type(source.layer)
+        for count in [layers.arguments(layer).get(name)]
+        if isinstance(count, int) and {**layers.arguments(layer), name: None} == mine
+    )
+    return votes.most_common(1)[0][0] if votes else None
 
 
 def _of_extents(meeting: Meeting) -> Iterator[Candidate]:

@@ -6,6 +6,7 @@ import copy
 import inspect
 from dataclasses import dataclass, field
 
+import torch
 from torch.nn import Module, Sequential
 
 from tatamu.tracing import layers
@@ -107,24 +108,25 @@ class Mend:
 def apply(model: Module, mend: Mend) -> Module:
     """A copy of `model` with the changes of a mend. Layers that changed have new parameters."""
     copied = copy.deepcopy(model)
+    device = next((it.device for it in model.parameters()), torch.device("cpu"))
     for change in mend.changes:
-        copied = replaced(copied, change.path, remade(copied.get_submodule(change.path), [change]))
+        copied = replaced(copied, change.path, remade(copied.get_submodule(change.path), [change], device))
     return copied
 
 
-def remade(layer: Module, changes: list[Change]) -> Module:
-    """`layer` with all of its changes; it stays as it is itself.
+def remade(layer: Module, changes: list[Change], device: torch.device) -> Module:
+    """`layer` with all of its changes; it stays as it is itself. A layer that is put in is on `device`.
 
     Raises:
         Exception: what torch raises for arguments that do not go together.
     """
-    arguments = {it.argument: it.new for it in changes if it.argument not in (LAYER, BEFORE)}
+    arguments = {it.argument: it.new for it in changes if not isinstance(it.new, Module)}
     made = layers.changed(layer, **arguments) if arguments else layer  # type: ignore[arg-type]  # No modules.
     for change in changes:
         if isinstance(change.new, Module):
-            new = copy.deepcopy(change.new).train(layer.training)
-            device = next((it.device for it in layer.parameters()), None)
-            made = new if change.argument == LAYER else Sequential(new.to(device), made)
+            new = change.new if layers.kind(change.new) is None else layers.changed(change.new, device)
+            new = new.train(layer.training)
+            made = new if change.argument == LAYER else Sequential(new, made)
     return made
 
 

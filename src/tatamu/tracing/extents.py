@@ -83,7 +83,9 @@ def _fits(axis: Axis, layer: Module, given: Mapping[str, Any]) -> bool:
         most = axis.kernel // 2
     else:
         most = {"reflect": axis.size - 1, "circular": axis.size}.get(mode, reach)
-    return min(axis.before, axis.after) >= 0 and reach <= most and axis.padded >= axis.effective_kernel
+    # Rounded up, the last window of a pooling may go beyond the padding, also if it is the only one.
+    room = axis.padded >= axis.effective_kernel or given.get("ceil_mode", False)
+    return min(axis.before, axis.after) >= 0 and reach <= most and room
 
 
 def _sides(padding: Any, kernel: int, stride: int, dilation: int, size: Extent, axis: int) -> tuple[int, int]:

@@ -59,10 +59,11 @@ def arguments(layer: Module) -> dict[str, Value]:
     return {} if base is None else {name: _plain(_argument(layer, name)) for name in _names(base)}
 
 
-def changed(layer: Layer, **new: Value) -> Layer:
+def changed(layer: Layer, device: torch.device | None = None, **new: Value) -> Layer:
     """A layer like `layer`, made with other arguments; it has parameters of its own, as from its constructor.
 
-    Type, mode and hooks are those of `layer`, and so is the device. `layer` stays as it is.
+    Type, mode and hooks are those of `layer`, and so is the device unless another is given. `layer` itself
+    stays as it is.
 
     Raises:
         Exception: what torch raises for arguments that do not go together.
@@ -72,7 +73,7 @@ def changed(layer: Layer, **new: Value) -> Layer:
         raise TypeError(f"{type(layer).__name__} is no layer that can be made anew")
     given = {name: _argument(layer, name) for name in _names(base)} | new
     tensors = [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]
-    with tensors[0].device if tensors else torch.device("meta"):
+    with device or (tensors[0].device if tensors else torch.device("meta")):
         fresh = base(**given)
     floating = next((it.dtype for it in tensors if it.is_floating_point()), None)
     fresh.to(dtype=floating)

@@ -58,6 +58,8 @@ class Meeting:
         """What the running module was given, where that is one of torch's layers."""
         if self.failure.call is None or layers.kind(self.layer) is None:
             return None
+        if isinstance(self.layer, nn.LayerNorm) and self.given:  # Subclasses put the channels last first.
+            return self.given[0]
         inputs = self.walk.calls[self.failure.call].inputs
         return inputs[0] if inputs else None
 

@@ -133,8 +133,8 @@ class _Trials:
     def __init__(self, model: Module, failed: Walk) -> None:
         self.model = weightless(model)
         self._failed = failed
-        # Without a walk, on the device 'meta' alone, a trial is sooner done; it counts where the model gets as
-        # far as in the walk, and no farther.
+        # Without a walk, on the device 'meta' alone, a trial is sooner done; it counts where the model gets
+        # as far as in the walk, and no farther.
         self._quick = self._calls() == len(failed.calls)
 
     def _calls(self) -> int:
@@ -162,7 +162,7 @@ class _Trials:
         try:
             for path in dict.fromkeys(it.path for it in mend.changes):
                 old = model.get_submodule(path)
-                new = remade(old, [it for it in mend.changes if it.path == path])
+                new = remade(old, [it for it in mend.changes if it.path == path], torch.device("meta"))
                 model = replaced(model, path, new)
                 undo.append((path, old))
             yield model

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 _DUNDERS = {"iadd": "add", "radd": "add", "isub": "sub", "rsub": "sub", "imul": "mul", "rmul": "mul"}
 
 
@@ -26,6 +28,21 @@ def bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
         else:
             found[argument.name] = argument.default_value if argument.has_default_value() else None
     return found
+
+
+_NUMBER_BY_NUMBER = frozenset(
+    f"aten.{name}"
+    for name in (
+        "hardswish", "hardswish_", "log_sigmoid_forward", "rrelu_with_noise", "_prelu_kernel", "masked_fill",
+        "masked_fill_", "where", "native_dropout", "bernoulli", "floor_divide", "rsub", "tril", "triu",
+    )
+)  # fmt: skip
+"""Operations that torch does not tag so."""
+
+
+def is_pointwise(func: Any) -> bool:
+    """Whether each number that comes out is made of those in its place."""
+    return torch.Tag.pointwise in func.tags or str(func).rpartition(".")[0] in _NUMBER_BY_NUMBER
 
 
 def is_view(func: Any) -> bool:

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from tatamu.errors import ValueReadError
 from tatamu.tracing import checks
 from tatamu.tracing.constants import Constants
-from tatamu.tracing.names import bound, is_view, name_of, same_object, viewed
+from tatamu.tracing.names import bound, is_pointwise, is_view, name_of, same_object, viewed
 from tatamu.tracing.steps import Call, Failure, Step, Value, Views, Write, setter
 
 _NORMS = frozenset(
@@ -223,7 +223,7 @@ class Recorder:
     ) -> None:
         index, (call, path) = len(self.steps), self._place
         packet, views = str(func).rpartition(".")[0], is_view(func)
-        is_pointwise = torch.Tag.pointwise in func.tags
+        pointwise = is_pointwise(func)
         outputs = []
         for place, tensor in enumerate(tree_leaves(output)):
             if isinstance(tensor, Tensor):
@@ -237,7 +237,7 @@ class Recorder:
             Step(
                 index, -1 if call is None else call, path, str(func), self._function.name or name_of(func),
                 self._function.number, values, tuple(outputs), geometry,
-                views or is_pointwise or packet in _NORMS, views, is_pointwise,
+                views or pointwise or packet in _NORMS, views, pointwise,
                 tuple(self._writes(func, arguments, index)),
             )
         )  # fmt: skip

@@ -153,6 +153,11 @@ CASES: dict[str, nn.Module] = {
     "global pooling": nn.Sequential(
         conv(3, 4, stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
     ),
+    "along one axis": nn.Sequential(
+        nn.Flatten(2), nn.Conv1d(3, 4, 5, 3), nn.MaxPool1d(3, 2), nn.AdaptiveAvgPool1d(7)
+    ),
+    "global, along one axis": nn.Sequential(nn.Flatten(2), nn.AvgPool1d(3), nn.AdaptiveAvgPool1d(1)),
+    "masked": after(lambda x: x.masked_fill(torch.ones_like(x).bool().triu(), 0.0) * x),
     "adaptive pooling": nn.Sequential(
         conv(3, 4, stride=2), nn.AdaptiveMaxPool2d((2, 3)), nn.AdaptiveAvgPool2d((3, 4))
     ),
@@ -179,6 +184,10 @@ CASES: dict[str, nn.Module] = {
     "attention by keys that read more": Function(
         lambda x, a, b: functional.scaled_dot_product_attention(a(x), b(x), a(x)), conv(3, 4, 1), same(3, 4)
     ),
+    "attention with a mask of its own": Function(
+        lambda x, a: functional.scaled_dot_product_attention(x[:, :1], x[:, :1], x[:, :1], a(x)),
+        conv(3, 1, (1, 3), padding=(0, 3)),
+    ),
     "windows of attention, shifted": after(window_attention),
     "bilinear, corners aligned": resized(size=(27, 31), mode="bilinear", align_corners=True),
     "bilinear, by a factor": resized(scale_factor=2.5, mode="bilinear"),
@@ -191,6 +200,24 @@ CASES: dict[str, nn.Module] = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_reads_a_pixel_becomes_nan(name: str) -> None:
     assert_real(CASES[name], (1, 3, 20, 16))
+
+
+ACTIVATIONS = [
+    nn.CELU(), nn.ELU(), nn.GELU(), nn.GLU(1), nn.Hardshrink(), nn.Hardsigmoid(), nn.Hardswish(),
+    nn.Hardtanh(), nn.LeakyReLU(), nn.LogSigmoid(), nn.LogSoftmax(1), nn.Mish(), nn.PReLU(), nn.PReLU(4),
+    nn.ReLU(), nn.ReLU6(), nn.RReLU(), nn.SELU(), nn.Sigmoid(), nn.SiLU(), nn.Softmax(1), nn.Softmin(1),
+    nn.Softplus(), nn.Softshrink(), nn.Softsign(), nn.Tanh(), nn.Tanhshrink(), nn.Hardswish(inplace=True),
+    nn.AlphaDropout(), nn.Dropout2d(),
+    nn.BatchNorm2d(4), nn.LocalResponseNorm(3), nn.Softmax2d(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
+def test_activations(layer: nn.Module) -> None:
+    assert_real(
+        nn.Sequential(conv(3, 4, 3, stride=2), layer, conv(2 if isinstance(layer, nn.GLU) else 4, 2, 1)),
+        (1, 3, 9, 8),
+    )
 
 
 @pytest.mark.parametrize("model", RESIZED)

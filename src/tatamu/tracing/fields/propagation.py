@@ -14,6 +14,8 @@ from tatamu.tracing.walk import Walk
 _RULES: Mapping[Rule, str] = {
     views.regrouped: "view _unsafe_view reshape _reshape_alias squeeze unsqueeze squeeze_ unsqueeze_ flatten "
     "unflatten view_as_real alias clone detach _to_copy lift_fresh lift_fresh_copy contiguous",
+    views.restrided: "as_strided as_strided_",
+    views.gated: "glu",
     views.reordered: "permute transpose t transpose_ t_",
     views.broadcast: "expand",
     views.repeated: "repeat",
@@ -97,7 +99,10 @@ def _of(step: Step, fields: views.Fields) -> list[Field]:
         return [()]
     if rule is None:
         rule = sums.number_by_number if step.is_pointwise else sums.everything
-    found = rule(step, fields)
+    try:
+        found = rule(step, fields)
+    except (IndexError, KeyError, TypeError, ValueError):  # An overload that takes other arguments.
+        found = sums.everything(step, fields)
     return found if isinstance(found, list) else [found]
 
 

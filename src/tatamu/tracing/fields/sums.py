@@ -17,7 +17,7 @@ from tatamu.tracing.fields.terms import (
 )
 from tatamu.tracing.fields.unions import Field, union
 from tatamu.tracing.fields.views import Fields, each
-from tatamu.tracing.steps import Step
+from tatamu.tracing.steps import Step, Value
 
 
 def number_by_number(step: Step, fields: Fields) -> Field:
@@ -144,9 +144,12 @@ def attended(step: Step, fields: Fields) -> list[Field]:
     """Attention: each query's element reads its query, and all keys and values."""
     given, shape = step.arguments, step.outputs[0].shape
     query, key, value = (fields(given[it]) for it in ("query", "key", "value"))
-    rank = len(shape)
+    rank, mask = len(shape), given.get("attn_mask") or given.get("attn_bias")
+    scores = (*shape[:-1], given["key"].shape[-2])
+    biased = fields(mask) if isinstance(mask, Value) else ()
     found = union(
         [
+            *(across(expanded(term, scores), [rank - 1], shape) for term in biased),
             *(across(term, [rank - 1], shape) for term in query),
             *(_attended(term, shape) for term in key),
             *(with_dim(mixed(term, rank - 2), rank - 2, free(shape[-2])) for term in value),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from math import prod
 from typing import Any
 
-from tatamu.tracing.fields.terms import Indices, Term, expanded, permuted, resampled, viewed
+from tatamu.tracing.fields.terms import Indices, Term, blurred, expanded, permuted, resampled, viewed
 from tatamu.tracing.fields.unions import Field, union
 from tatamu.tracing.fields.windows import reflected, replicated, zeros
 from tatamu.tracing.steps import Step, Value
@@ -24,6 +25,24 @@ def regrouped(step: Step, fields: Fields) -> Field:
     """The same elements in the same order."""
     shape = step.outputs[0].shape
     return each(fields(step.inputs[0]), lambda term: viewed(term, shape))
+
+
+def restrided(step: Step, fields: Fields) -> Field:
+    """Memory as another tensor: exact where that is the same tensor."""
+    value, given = step.inputs[0], step.arguments
+    dense = [prod(value.shape[place + 1 :]) for place in range(len(value.shape))]
+    steps = zip(given["size"], given["stride"], dense, strict=False)
+    if tuple(given["size"]) == value.shape and all(size == 1 or one == other for size, one, other in steps):
+        return fields(value)
+    return each(fields(value), lambda term: blurred(term, step.outputs[0].shape))
+
+
+def gated(step: Step, fields: Fields) -> Field:
+    """`glu`: one half of a dimension times a function of the other."""
+    value = step.inputs[0]
+    dim = step.arguments["dim"] % len(value.shape)
+    half = value.shape[dim] // 2
+    return taken(fields(value), dim, [(place, place + half) for place in range(half)])
 
 
 def reordered(step: Step, fields: Fields) -> Field:
@@ -151,19 +170,12 @@ def rolled(step: Step, fields: Fields) -> Field:
     field, dims, shape = fields(value), given["dims"], value.shape
     if not dims:
         count = step.outputs[0].shape
-        field = each(field, lambda term: viewed(term, [_product(count)]))
-        shape, dims = (_product(count),), [0]
+        field = each(field, lambda term: viewed(term, [prod(count)]))
+        shape, dims = (prod(count),), [0]
     for dim, shift in zip(dims, given["shifts"], strict=True):
         size = shape[dim]
         field = taken(field, dim % len(shape), [((it - shift) % size,) for it in range(size)])
     return each(field, lambda term: viewed(term, step.outputs[0].shape))
-
-
-def _product(shape: Sequence[int]) -> int:
-    product = 1
-    for it in shape:
-        product *= it
-    return product
 
 
 def padded(step: Step, fields: Fields) -> Field:
