@@ -56,14 +56,6 @@ def test_on_gpus_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
         availability.maps()
 
 
-def test_what_is_explained_is_the_cpus() -> None:
-    with torch._subclasses.FakeTensorMode():  # type: ignore[no-untyped-call]  # torch's.
-        layer, x = tatamu.Conv2d(2, 3, 3, bias=False), torch.empty(1, 2, 5, 5, device="cuda")
-        layer.weight = torch.nn.Parameter(torch.empty(3, 2, 3, 3, device="cuda"))
-        with pytest.raises(errors.DeviceError, match="the CPU's kernels"):
-            tatamu.explain(layer, x)
-
-
 def test_sizes_and_strides_are_known_without_a_gpu() -> None:
     with torch._subclasses.FakeTensorMode():  # type: ignore[no-untyped-call]  # torch's.
         x = torch.empty(2, 4, 5, 6, device="cuda", memory_format=torch.channels_last)
