@@ -87,13 +87,32 @@ class Mend:
         return self.changes[0].new if self.changes else self.sizes
 
     @property
+    def edits(self) -> dict[tuple[str, ...], list[Change]]:
+        """What one would do to the code: the same changes of several layers are one, by the layers' paths."""
+        of_paths = {
+            path: [it for it in self.changes if it.path == path]
+            for path in dict.fromkeys(it.path for it in self.changes)
+        }
+        made: dict[tuple[object, ...], list[str]] = {}
+        for path, here in of_paths.items():
+            # Modules are not compared: each is put in on its own.
+            what = tuple(
+                (it.argument, id(it.new) if isinstance(it.new, Module) else it.new, repr(it.old))
+                for it in here
+            )
+            made.setdefault((path.rpartition(".")[2], what), []).append(path)
+        return {tuple(paths): of_paths[paths[0]] for paths in made.values()}
+
+    @property
     def sentence(self) -> str:
         """Such as 'padding=1 in backbone.block3.conv2 gives 56 × 56'."""
         parts = []
-        for path in dict.fromkeys(it.path for it in self.changes):
-            here = [it for it in self.changes if it.path == path]
+        for paths, here in self.edits.items():
             inner = ", ".join(f"{it.argument}={it.new!r}" for it in here[:-1])
             parts.append(f"{inner}, {here[-1]}" if inner else str(here[-1]))
+            if len(paths) > 1:
+                others = f"{paths[1]}" if len(paths) == 2 else f"{len(paths) - 1} others of its name"
+                parts[-1] += f", and in {others},"
         text = " and ".join(parts)
         if self.sizes is not None:
             size = " and ".join("×".join(map(str, it)) for it in self.sizes)

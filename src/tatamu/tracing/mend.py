@@ -15,6 +15,7 @@ from tatamu.tracing.candidates import Candidate, candidates, edit, fitted
 from tatamu.tracing.changes import BEFORE, Change, Mend, remade, replaced
 from tatamu.tracing.copies import weightless
 from tatamu.tracing.meeting import Meeting
+from tatamu.tracing.repeated import repeated
 from tatamu.tracing.sizes import Size
 from tatamu.tracing.walk import Walk, walk
 
@@ -178,21 +179,26 @@ class _Trials:
         return None
 
     def proven(self, candidate: Candidate) -> _Found | None:
-        """The candidate, if the model runs with it."""
-        mend = candidate.mend
+        """The candidate, if the model runs with it: in one place, or wherever its line is repeated."""
+        found = self._proven(candidate.mend, candidate.cost)
+        if found is None and (everywhere := repeated(self.model, candidate.mend)) is not None:
+            found = self._proven(everywhere, candidate.cost)
+        return found
+
+    def _proven(self, mend: Mend, cost: float) -> _Found | None:
         try:
             with self._changed(mend) as model:
                 if self._quick and not self._runs(mend.sizes or self._failed.sizes, model):
                     return None
         except Exception:  # noqa: BLE001 - torch refuses the arguments.
             return None
-        return self._verified(mend, candidate.cost)
+        return self._verified(mend, cost)
 
     def _verified(self, mend: Mend, cost: float) -> _Found | None:
         walked = self.walked(mend)
         if walked is None or walked.failure is not None:
             return None
-        count = max(1, len({it.path for it in mend.changes}))
+        count = max(1, len(mend.edits))
         disturbed = self._disturbed(walked) if mend.changes else 0
         return _Found(replace(mend, gives=_gives(mend, walked)), count, disturbed, cost)
 
