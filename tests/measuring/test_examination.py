@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tatamu import adopt
 from tatamu.engine.runtime import threads
 from tatamu.measuring import examination
 from tatamu.measuring.examination import BROKEN, FINE, NOTICE, Finding, examine
@@ -33,6 +35,14 @@ def test_a_convolution_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr(examination, "Conv2d", Wrong)
     assert found("a convolution").state == BROKEN
+
+
+def test_layers_of_torch_that_are_not_served_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = found("tatamu.enable()")
+    assert finding.state == FINE
+    assert finding.text.startswith("serves torch's 2-D convolutions on cpu")
+    monkeypatch.setattr(adopt, "enabled", nullcontext)
+    assert found("tatamu.enable()").state == BROKEN
 
 
 def test_an_error_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

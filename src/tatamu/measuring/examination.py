@@ -13,7 +13,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import torch
 
-from tatamu import reference
+from tatamu import adopt, reference
 from tatamu.engine.runtime import cache, threads
 from tatamu.engine.target import Target, host
 from tatamu.errors import GpuError
@@ -49,6 +49,7 @@ def examine() -> list[Finding]:
         "llvmlite": _llvmlite,
         "GPU": _gpu,
         "a convolution": _convolution,
+        "tatamu.enable()": _adopted,
     }
     return [_found(name, look) for name, look in parts.items()]
 
@@ -123,6 +124,19 @@ def _convolution() -> tuple[str, str]:
     worst = np.max([_error(it, *pair) for it, pair in zip(got, pairs, strict=True)])  # NaN where one is.
     text = f"output and gradients in {seconds * 1e3:.0f} ms, off by {worst:.1e} of the largest at most"
     return (FINE, text) if worst < 1e-5 else (BROKEN, text)
+
+
+def _adopted() -> tuple[str, str]:
+    """One of torch's own layers, forward and backward, with tatamu underneath."""
+    before = adopt.status()
+    with adopt.enabled():
+        devices = " and ".join(adopt.status().devices)
+        torch.nn.Conv2d(2, 3, 3)(torch.ones(1, 2, 5, 5)).sum().backward()
+    after = adopt.status()
+    served = after.forward - before.forward, after.backward - before.backward
+    if min(served) < 1:
+        return BROKEN, f"torch's own layer was served {served[0]} times forward, {served[1]} backward"
+    return FINE, f"serves torch's 2-D convolutions on {devices}, forward and backward"
 
 
 def _exact(x: Any, w: Any, b: Any, gy: Any) -> tuple[list[Any], list[Any]]:
