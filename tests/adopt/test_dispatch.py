@@ -390,6 +390,7 @@ def _mistakes() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "output padding", lambda: F.conv_transpose2d(x, torch.zeros(4, 4, 3, 3), output_padding=1)
     yield "transposed bias", lambda: F.conv_transpose2d(x, torch.zeros(4, 4, 3, 3), torch.zeros(5))
     yield "transposed to nothing", lambda: F.conv_transpose2d(x, torch.zeros(4, 4, 1, 1), padding=9)
+    yield "sparse", lambda: F.conv2d(x.to_sparse(), w)
     yield "gradient's size", lambda: torch.ops.aten.convolution_backward(
         torch.zeros(2, 6, 3, 3), x, w, [6], [1], [0], [1], False, [0], 1, [True, True, True]
     )  # fmt: skip

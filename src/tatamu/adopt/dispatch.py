@@ -7,6 +7,7 @@ be on its way into a kernel at any time, and none may be taken away under it. Of
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ def _torchs(name: str, key: str) -> Callable[..., Any]:
     """The kernel that torch has had so far."""
     call = torch.library.get_kernel(name, key).call_boxed
     keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, key))
-    return lambda *given: call(keys, *given)
+    return functools.partial(call, keys)
 
 
 # Each kernel finds by one look-up what computes a call like one before. All that it depends on is in the key:

@@ -25,7 +25,7 @@ _OTHERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Conversion:
     """What became of the convolutions of a model; print it. Layers are named by their paths in the model."""
 
@@ -34,7 +34,7 @@ class Conversion:
     left: Mapping[str, str]
     """Those that are as they were, with the reason."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         count = len(self.changed)
         lines = [f"{count} layer{'' if count == 1 else 's'} changed"]
         lines += [f"{path or 'the model'}: changed" for path in self.changed]

@@ -65,7 +65,7 @@ def enabled() -> Iterator[None]:
             dispatch.is_on = _enabled or bool(_blocks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Status:
     """What is on, and what became of the convolutions since the process began; print it."""
 
@@ -80,7 +80,7 @@ class Status:
     passed_on: Mapping[str, int]
     """Calls that were left to torch while tatamu was on: how many, by the reason."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [f"tatamu is on ({', '.join(self.devices)})" if self.enabled else "tatamu is off"]
         lines.append(f"served: {self.forward} forward, {self.backward} backward")
         lines += [f"left to torch: {count} ({reason})" for reason, count in self.passed_on.items()]
