@@ -14,15 +14,15 @@ from pathlib import Path
 import torch
 
 from benchmarks import gpu
-from benchmarks.case import DTYPES, PASSES
 from benchmarks.chart import draw
 from benchmarks.instructions import leave_512_bits_unused
 from benchmarks.layer import NETWORKS
 from benchmarks.libraries import LIBRARIES, PEERS, installed
-from benchmarks.machine import described, version
 from benchmarks.report import console, rows, show_means, show_rows
 from benchmarks.results import Store
 from benchmarks.run import cases, measure_all
+from tatamu.measuring.machine import described, version
+from tatamu.measuring.passes import DTYPES, PASSES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

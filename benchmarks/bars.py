@@ -8,11 +8,11 @@ from statistics import geometric_mean
 
 from benchmarks import latency
 from benchmarks.libraries import FROZEN, LIBRARIES, OURS
-from benchmarks.measure import Timing
 from benchmarks.memory import LIMIT
 from benchmarks.models.__main__ import Made, ratio
 from benchmarks.report import Row
-from benchmarks.verify import PROMISE
+from tatamu.measuring.timing import Timing
+from tatamu.measuring.verify import PROMISE
 
 MEAN_FORWARD = {1: 1.8, 16: 2.2}
 MEAN_BEST_PEER = 1.4

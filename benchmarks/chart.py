@@ -7,8 +7,9 @@ from pathlib import Path
 
 from benchmarks.case import Case
 from benchmarks.libraries import LIBRARIES
-from benchmarks.machine import described, peak, version
+from benchmarks.peak import peak
 from benchmarks.results import Measured
+from tatamu.measuring.machine import described, version
 
 _INCHES_PER_BAR = 0.13
 _COLOURS = ("#c2410c", "#f59e0b", "#334155", "#64748b", "#0891b2", "#65a30d")  # tatamu first.

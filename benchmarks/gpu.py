@@ -20,10 +20,11 @@ from statistics import geometric_mean, median
 import torch
 from torch import Tensor
 
-from benchmarks.case import LAYOUTS, PASSES, Case, Operands, operands
-from benchmarks.machine import version
-from benchmarks.verify import expected
+from benchmarks.case import Case
 from tatamu.autograd import operators
+from tatamu.measuring.machine import version
+from tatamu.measuring.passes import LAYOUTS, PASSES, Operands, operands, reduction
+from tatamu.measuring.verify import expected
 
 FOLDER = Path(__file__).parent / "results"
 BATCHES = (32, 256)
@@ -87,7 +88,7 @@ def error(case: Case, result: Tensor, judge_of: Operands) -> float:
     if case.direction == "grad_weight":
         result = result.unsqueeze(0)
     largest = judge.magnitude.max().item()
-    terms = case.reduction * torch.finfo(torch.float32).eps
+    terms = reduction(case) * torch.finfo(torch.float32).eps
     worst = 0.0
     for part, image in zip(result, judge.pattern.tolist(), strict=True):
         off = (part.double() - judge.values[image]).abs()

@@ -16,7 +16,8 @@ from torch import Tensor
 
 import tatamu
 from benchmarks import runtimes
-from benchmarks.case import DTYPES, LAYOUTS, PASSES, Case, Operands, prepare
+from benchmarks.case import Case
+from tatamu.measuring.passes import DTYPES, LAYOUTS, PASSES, Operands, prepare
 
 Call = Callable[[], Tensor]
 
@@ -53,6 +54,9 @@ class Contender:
     library: str
     layout: str
     call: Call
+
+    def __str__(self) -> str:
+        return f"{self.library} in {self.layout}"
 
 
 def _tatamu(case: Case, x: Tensor, w: Tensor, gy: Tensor) -> Call:

@@ -21,10 +21,11 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from benchmarks.case import PASSES, Case, operands
+from benchmarks.case import Case
 from benchmarks.layer import NETWORKS, Layer, load, load_all
 from benchmarks.libraries import LIBRARIES, contenders
 from benchmarks.report import STYLE, console
+from tatamu.measuring.passes import PASSES, operands
 
 LIMIT = 16.0
 """MiB that a call of tatamu's may take; transformed weights, at most four times the weight, come on top."""

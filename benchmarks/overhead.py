@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import tatamu
-from benchmarks.measure import Timing, measure
+from tatamu.measuring.timing import Timing, measure
 
 REPETITIONS = 200
 """Calls that one measurement is the mean of."""

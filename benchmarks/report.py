@@ -14,8 +14,8 @@ from rich.table import Table
 
 from benchmarks.case import Case
 from benchmarks.libraries import LIBRARIES, OURS
-from benchmarks.measure import Timing
 from benchmarks.results import Measured
+from tatamu.measuring.timing import Timing
 
 STYLE: dict[str, Any] = {
     "box": box.SIMPLE_HEAD,

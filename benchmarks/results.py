@@ -13,8 +13,8 @@ from typing_extensions import Self
 from benchmarks.case import Case
 from benchmarks.layer import NETWORKS, Layer, load
 from benchmarks.libraries import LIBRARIES
-from benchmarks.machine import version
-from benchmarks.measure import Timing
+from tatamu.measuring.machine import version
+from tatamu.measuring.timing import Timing
 
 COLUMNS = (
     *("network", "layer", "shape", "pass", "batch", "dtype", "layout", "library", "version", "machine"),

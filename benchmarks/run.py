@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.case import Case, operands
+from benchmarks.case import Case
 from benchmarks.layer import load_all
 from benchmarks.libraries import OURS, asked, contenders
-from benchmarks.measure import measure
 from benchmarks.results import Measured, Store
-from benchmarks.verify import WrongResultError, expected, verify
+from tatamu.measuring.passes import operands
+from tatamu.measuring.timing import measure
+from tatamu.measuring.verify import WrongResultError, expected, verify
 
 SEED = 0
 
@@ -60,7 +61,7 @@ def measure_case(case: Case, peers: Sequence[str], seconds: float) -> tuple[list
     right, errors, remarks = [], [], []
     for contender in contenders(case, given, peers):
         try:
-            errors.append(verify(case, contender, judge))
+            errors.append(verify(case, str(contender), contender.call, judge))
             right.append(contender)
         except WrongResultError as error:  # noqa: PERF203 - one for each library, not for each pixel.
             if contender.library in OURS:

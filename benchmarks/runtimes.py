@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.case import Case, prepare
+from benchmarks.case import Case
+from tatamu.measuring.passes import prepare
 
 ONNX_OPSET = 17
 ONNX_IR_VERSION = 8  # The one that came with the opset.

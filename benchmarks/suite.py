@@ -17,15 +17,16 @@ from rich.table import Table
 
 from benchmarks import bars, latency, memory, overhead
 from benchmarks.bars import Bar
-from benchmarks.case import PASSES, Case
+from benchmarks.case import Case
 from benchmarks.layer import load_all
 from benchmarks.libraries import PEERS, asked, installed
-from benchmarks.machine import described
 from benchmarks.models import __main__ as models
 from benchmarks.models.step import WrongModelError
 from benchmarks.report import STYLE, Row, console, rows
 from benchmarks.results import Store
 from benchmarks.run import cases, measure_all
+from tatamu.measuring.machine import described
+from tatamu.measuring.passes import PASSES
 
 NETWORKS = (
     *("resnet50", "vgg16", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "resnext50"),

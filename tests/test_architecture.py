@@ -39,7 +39,7 @@ ASIDE = {
     "solving": {"errors", "geometry", "validate"},
     "tracing": {*LAYERS, "solving"},
     "picture": {*LAYERS},
-    "measuring": {*LAYERS},
+    "measuring": {*LAYERS, "reference"},
     "cli": {*LAYERS, "measuring", "picture", "solving", "tracing"},
 }
 # The package's own __init__ gathers the public names.

@@ -17,11 +17,11 @@ import torch
 from rich.table import Table
 
 from benchmarks.libraries import FROZEN
-from benchmarks.machine import described
-from benchmarks.measure import Timing, measure
 from benchmarks.models.networks import MODELS, SIZE, SIZES, build
 from benchmarks.models.step import PEERS, STEPS, WrongModelError, judged, makers, verify
 from benchmarks.report import STYLE, console
+from tatamu.measuring.machine import described
+from tatamu.measuring.timing import Timing, measure
 
 SEED = 0
 BATCHES = {"inference": 1, "training": 16}

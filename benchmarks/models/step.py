@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 import tatamu
-from benchmarks.case import LAYOUTS
 from benchmarks.libraries import FROZEN
 from benchmarks.models.networks import with_tatamu
 from benchmarks.runtimes import openvino_options
+from tatamu.measuring.passes import LAYOUTS
 
 STEPS = ("inference", "training")
 PEERS = ("torch.compile", "openvino")

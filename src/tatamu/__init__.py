@@ -14,6 +14,7 @@ try:
     from tatamu.functional import conv2d
     from tatamu.nn import Conv2d, LazyConv2d
     from tatamu.precision import get_precision, set_precision
+    from tatamu.solving import solve
 finally:
     if _collects:
         gc.enable()
@@ -33,6 +34,7 @@ __all__ = [
     "get_precision",
     "revert",
     "set_precision",
+    "solve",
     "status",
     "thaw",
     "warmup",

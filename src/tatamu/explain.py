@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 
 from torch import Tensor
@@ -10,9 +11,9 @@ from torch.nn import Module
 from tatamu import freezing, launch, validate
 from tatamu.autograd import operands
 from tatamu.engine.lowering.common import Lowered
-from tatamu.errors import DeviceError
 from tatamu.fused import FusedConv2d
-from tatamu.geometry import Geometry
+from tatamu.geometry import Convolution, Geometry
+from tatamu.gpu import availability
 from tatamu.nn import Conv2d
 
 __all__ = ["explain"]
@@ -32,7 +33,8 @@ def explain(layer: Module, input: Tensor | None = None) -> str:
 
     For each pass: the technique with its tiles and blocks; those that were passed over, each with its reason;
     multiply-adds, the least bytes that must be moved, and their ratio (the intensity: above the ratio of a
-    machine's arithmetic to its memory's speed, arithmetic is the limit); memory beyond the result.
+    machine's arithmetic to its memory's speed, arithmetic is the limit); memory beyond the result. On a GPU:
+    the kernel, its tile and how many programs run.
 
     Args:
         layer: a `Conv2d`; without an input, a frozen model.
@@ -48,8 +50,6 @@ def explain(layer: Module, input: Tensor | None = None) -> str:
         return freezing.report(layer)
     weight, bias = layer.weight, layer.bias
     operands.check_kind(input, weight, bias)
-    if input.device.type == "cuda":
-        raise DeviceError.of_explained(f"{input.device}")
     convolution = validate.resolve(
         input.shape,
         weight.shape,
@@ -65,8 +65,10 @@ def explain(layer: Module, input: Tensor | None = None) -> str:
     geometry = Geometry.of(batch.shape, weight.shape, convolution)  # type: ignore[arg-type]  # Four each.
     if 0 in (batch.numel(), weight.numel()):
         return "Sums over nothing: the output is zero, and no kernel runs."
-    item, has_bias = input.element_size(), bias is not None
     lines = [f"{layer}", f"{_size(geometry.input_size)} → {_size(geometry.output_size)}, {input.dtype}"]
+    if input.device.type == "cuda":
+        return "\n".join([*lines, *_on_gpu(batch, weight, convolution)])
+    item, has_bias = input.element_size(), bias is not None
     for name, lowered in launch.plans(batch, weight, bias, convolution).items():
         lines += ["", f"{_PASSES[name]}: {lowered.reason}"]
         if name == "forward" and isinstance(layer, FusedConv2d) and (fused := layer.fused()):
@@ -75,6 +77,14 @@ def explain(layer: Module, input: Tensor | None = None) -> str:
         lines += [f"  {_work(lowered, geometry.bytes_moved(item, has_bias and name == 'forward'))}"]
         lines += [f"  {_memory(lowered, prod(geometry.weight_size) * item)}"]
     return "\n".join(lines)
+
+
+def _on_gpu(batch: Tensor, weight: Tensor, convolution: Convolution) -> Iterator[str]:
+    availability.maps()  # Says what is missing.
+    from tatamu.gpu import plans  # Imports Triton, which takes a while.  # noqa: PLC0415
+
+    for name, words in plans.plans(batch, weight, convolution).items():
+        yield f"\n{_PASSES[name]}: {words}"
 
 
 def _size(size: tuple[int, ...]) -> str:

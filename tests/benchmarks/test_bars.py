@@ -10,10 +10,10 @@ from benchmarks import bars, layer, results, suite
 from benchmarks.bars import Bar
 from benchmarks.case import Case
 from benchmarks.layer import Layer
-from benchmarks.measure import Timing
 from benchmarks.models.__main__ import Made
 from benchmarks.report import Row, rows
 from benchmarks.results import Measured
+from tatamu.measuring.timing import Timing
 
 FIRST = Layer("n", "first", 4, 4, (3, 3), 1, (1, 1), 1, 1, 8, 1)
 SECOND = Layer("n", "second", 4, 4, (1, 1), 1, (0, 0), 1, 1, 8, 1)
@@ -105,7 +105,7 @@ def test_the_suite_measures_layers_and_says_what_was_missed(
     (tmp_path / "tiny.txt").write_text("conv 4 4 3 1 1 1 1 6 1\n", encoding="utf-8")
     monkeypatch.setattr(layer, "_FOLDER", tmp_path)
     monkeypatch.setattr(results, "NETWORKS", ("tiny",))
-    monkeypatch.setattr("benchmarks.measure.PAUSE", 0)
+    monkeypatch.setattr("tatamu.measuring.timing.PAUSE", 0)
     monkeypatch.setattr(suite, "LAYER_PEERS", ("torch",))
     monkeypatch.setattr(bars, "MEAN_FORWARD", {1: 0.0, 16: 1e9})
     csv = tmp_path / "suite.csv"

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from benchmarks import __main__ as command
 from benchmarks import layer, libraries, results, run
-from benchmarks.case import PASSES, Case, operands, prepare
+from benchmarks.case import Case
 from benchmarks.layer import Layer
 from benchmarks.libraries import LIBRARIES, asked, contenders
-from benchmarks.measure import Timing
 from benchmarks.report import rows, show_means, show_rows
 from benchmarks.results import Measured, Store
+from tatamu.measuring.passes import PASSES, operands, prepare
+from tatamu.measuring.timing import Timing
 
 SMALL = Layer("small", "one", 4, 6, (3, 3), 2, (1, 1), 2, 2, 9, 1)
 POINT = Layer("n", "l", 5, 5, (1, 1), 1, (0, 0), 1, 1, 7, 1)
@@ -65,7 +66,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The command's only network is a tiny one; the path is for its CSV."""
     (tmp_path / "tiny.txt").write_text("conv 4 4 3 1 1 1 1 6 1\ndw 4 4 3 1 1 1 4 6 1\n", encoding="utf-8")
     monkeypatch.setattr(layer, "_FOLDER", tmp_path)
-    monkeypatch.setattr("benchmarks.measure.PAUSE", 0)
+    monkeypatch.setattr("tatamu.measuring.timing.PAUSE", 0)
     for module in (command, results):
         monkeypatch.setattr(module, "NETWORKS", ("tiny",))
     return tmp_path / "out.csv"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.case import PASSES, Case, operands
+from benchmarks.case import Case
 from benchmarks.layer import Layer
 from benchmarks.libraries import FROZEN, LIBRARIES, PEERS, asked, contenders
-from benchmarks.verify import expected, verify
+from tatamu.measuring.passes import PASSES, operands
+from tatamu.measuring.verify import expected, verify
 
 LAYERS = [
     Layer("small", "grouped", 4, 6, (3, 3), 2, (1, 1), 2, 2, 9, 1),
@@ -26,7 +27,7 @@ def test_runtimes_compute_the_layer(name: str, it: Layer) -> None:
     given = operands(case, seed=4)
     (contender,) = (one for one in contenders(case, given, [name]) if one.library == name)
     assert contender.layout == "NCHW"
-    assert verify(case, contender, expected(case, given)) < 1e-5
+    assert verify(case, str(contender), contender.call, expected(case, given)) < 1e-5
 
 
 @pytest.mark.parametrize("it", LAYERS, ids=lambda it: it.name)
@@ -37,7 +38,7 @@ def test_frozen_layers_compute_the_layer(it: Layer) -> None:
     assert [one.layout for one in both] == ["NCHW", "channels_last"]
     for one in both:
         for _ in range(2):
-            assert verify(case, one, expected(case, given)) < 1e-5
+            assert verify(case, str(one), one.call, expected(case, given)) < 1e-5
 
 
 @pytest.mark.parametrize("direction", PASSES)

@@ -30,7 +30,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """One more model, that takes no time."""
     monkeypatch.setitem(MODELS, "small", lambda: UNet(2))
     monkeypatch.setitem(networks.SIZES, "small", 32)
-    monkeypatch.setattr("benchmarks.measure.PAUSE", 0)
+    monkeypatch.setattr("tatamu.measuring.timing.PAUSE", 0)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

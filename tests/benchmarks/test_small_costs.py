@@ -74,7 +74,7 @@ def test_without_512_bits_everything_of_tatamus_is_generated_for_avx2() -> None:
     program = """
         import torch
         import tatamu
-        from benchmarks import machine
+        from tatamu.measuring import machine
         from benchmarks.instructions import leave_512_bits_unused
         from tatamu import launch
 

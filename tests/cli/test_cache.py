@@ -20,7 +20,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_shows_what_there_is(folder: Path) -> None:
     result = run("cache")
-    assert (result.status, result.stdout) == (0, f"{folder}: 2 compiled kernels, 1,234 bytes\n")
+    assert (result.status, result.stdout) == (
+        0,
+        f"{folder}: 2 compiled kernels, 1,234 of at most 33,554,432 bytes\n",
+    )
     assert len(list(folder.iterdir())) == 3
 
 
@@ -34,7 +37,7 @@ def test_a_directory_that_is_not_there_is_an_empty_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TATAMU_CACHE_DIR", str(tmp_path / "none"))
-    assert "0 compiled kernels, 0 bytes" in run("cache").stdout
+    assert "0 compiled kernels, 0 of" in run("cache").stdout
     assert run("cache", "--clear").status == 0
     assert not (tmp_path / "none").exists()
 
@@ -47,3 +50,8 @@ def test_what_cannot_be_removed_is_an_error_in_one_line(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     assert str(folder) in complaint("cache", "--clear", status=1)
+
+
+def test_a_folder_that_others_may_write_keeps_nothing(folder: Path) -> None:
+    folder.chmod(0o777)
+    assert "nothing is kept: others may write there" in run("cache").stdout

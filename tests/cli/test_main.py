@@ -28,7 +28,7 @@ def test_a_wrong_option_is_one_sentence(name: str) -> None:
 
 
 def test_a_wrong_command_is_one_sentence() -> None:
-    assert complaint("dance") == "No such command 'dance'; see 'tatamu --help'"
+    assert complaint("juggle") == "No such command 'juggle'; see 'tatamu --help'"
 
 
 def test_the_version() -> None:

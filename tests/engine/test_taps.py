@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,13 +27,6 @@ def reads(one: Axis, mode: str) -> Counter[tuple[int, int, int]]:
             if pixel is not None:
                 found[output, tap, pixel] += 1
     return found
-
-
-@pytest.mark.parametrize("mode", PADDING_MODES)
-@pytest.mark.parametrize("size", [2, 5])
-def test_padded_positions_are_the_references(mode: str, size: int) -> None:
-    for position in range(1 - size, 2 * size - 1):
-        assert taps.padded_source(position, size, mode) == reference.source(position, size, mode)
 
 
 @given(axes())

@@ -18,6 +18,7 @@ if importlib.util.find_spec("triton") is None:
         "test_launch.py",
         "test_ahead.py",
         "test_operators.py",
+        "test_plans.py",
         "test_tuning.py",
     ]
 

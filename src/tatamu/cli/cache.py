@@ -11,15 +11,21 @@ from tatamu.engine.runtime import cache
 @click.command("cache", epilog=examples("tatamu cache", "tatamu cache --clear"))
 @click.option("--clear", is_flag=True, help="Remove all of them; they are compiled again when needed.")
 def command(clear: bool) -> None:
-    """Show the compiled kernels on disk, or remove them."""
+    """Show the compiled kernels on disk, or remove them.
+
+    They are kept in TATAMU_CACHE_DIR, or in the user's cache directory. Beyond the most that is kept, what
+    was used longest ago is removed.
+    """
     try:
         folder = cache.directory()
         if clear:
             click.echo(f"removed {_files(cache.clear())} from {folder}")
         else:
             found = cache.stored()
-            size = sum(status.st_size for _, status in found)
-            click.echo(f"{folder}: {_files(len(found))}, {size:,} bytes")
+            size, most = (sum(status.st_size for _, status in found), cache.bound())
+            click.echo(f"{folder}: {_files(len(found))}, {size:,} of at most {most:,} bytes")
+            if refusal := cache.refusal():
+                click.echo(f"nothing is kept: {refusal}")
     except (OSError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 

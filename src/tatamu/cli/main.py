@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from tatamu.cli import cache
+from tatamu.cli import bench, cache, doctor, shape, trace
 from tatamu.errors import TatamuError
 
 
@@ -16,7 +16,7 @@ def commands() -> None:
     """torch.nn.Conv2d on machine code of its own: its kernels, its arithmetic, its pictures."""
 
 
-for _command in (cache.command,):
+for _command in (shape.command, trace.command, bench.command, doctor.command, cache.command):
     commands.add_command(_command)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tatamu.engine.kernels.job import Word
 from tatamu.engine.tables import Table
-from tatamu.engine.taps import padded_source
+from tatamu.geometry import padded_source
 
 
 @dataclass(frozen=True)

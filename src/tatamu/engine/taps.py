@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tatamu.geometry import Axis, Phase
+from tatamu.geometry import Axis, Phase, padded_source
 
 _JOB_REGISTERS = 1
 """What a job of its own costs beside its products, as registers of results."""
@@ -83,19 +83,6 @@ def without_idle_taps(rows: AxisTaps, columns: AxisTaps, lanes: int) -> tuple[li
     best = min(choices, key=cost)
     whole = choices[0]
     return best if cost(best) < _WORTH_CUTTING * cost(whole) else whole
-
-
-def padded_source(position: int, size: int, mode: str) -> int | None:
-    """The source position that stands for ``position`` (0 is the first of the source); None for zero."""
-    if 0 <= position < size:
-        return position
-    if mode == "reflect":
-        return -position if position < 0 else 2 * (size - 1) - position
-    if mode == "replicate":
-        return 0 if position < 0 else size - 1
-    if mode == "circular":
-        return position + size if position < 0 else position - size
-    return None
 
 
 def forward(axis: Axis, mode: str) -> AxisTaps:

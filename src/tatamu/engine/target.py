@@ -19,6 +19,7 @@ class Target:
 
     ``vector_bytes`` is the width of a vector register, ``registers`` how many there are, ``masks``
     whether loads and stores of any element width take a mask. Cache sizes are in bytes, per core.
+    ``wide_units`` multiply whole 512-bit registers: one, which may be two halves of half the width, or two.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Target:
     masks: bool
     l1_bytes: int
     l2_bytes: int
+    wide_units: int = 1
     dots: bool = False
     """Whether an instruction multiplies pairs of bf16 and adds both products to a float32."""
     cores: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -61,13 +63,18 @@ def _cache_bytes(level: int, default: int) -> int:
 
 _AVX512 = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
 _AVX2 = ("avx2", "fma", "f16c")
+_TWO_WIDE_UNITS = frozenset({
+    *("znver5", "skylake-avx512", "cascadelake", "cooperlake", "icelake-server", "sapphirerapids"),
+    *("emeraldrapids", "graniterapids", "graniterapids-d", "diamondrapids"),
+})  # fmt: skip
+"""LLVM's names of processors that begin two 512-bit multiply-adds a cycle."""
 
 
 def avx512(cpu: str, features: str, triple: str) -> Target:
     """512-bit x86-64: 32 registers, a mask for every load and store."""
     l1, l2 = _cache_bytes(1, 32 << 10), _cache_bytes(2, 1 << 20)
     dots = "+avx512bf16" in features.split(",")
-    return Target("avx512", triple, cpu, features, 64, 32, True, l1, l2, dots)
+    return Target("avx512", triple, cpu, features, 64, 32, True, l1, l2, 1 + (cpu in _TWO_WIDE_UNITS), dots)
 
 
 def avx2(triple: str) -> Target:

@@ -23,6 +23,7 @@ from tatamu.errors.arguments import (
     RehearsalError,
     StridedSameError,
     StrideError,
+    UnreachableSizeError,
 )
 from tatamu.errors.base import TatamuError, did_you_mean
 from tatamu.errors.operands import (
@@ -44,6 +45,7 @@ from tatamu.errors.operands import (
     WeightDimensionsError,
     WeightGroupsError,
 )
+from tatamu.errors.tracing import InputSizeError, ModelError, TransposedConvolutionError, ValueReadError
 
 __all__ = [
     "ArgumentLengthError",
@@ -62,9 +64,11 @@ __all__ = [
     "GroupsError",
     "InputChannelsError",
     "InputDimensionsError",
+    "InputSizeError",
     "KernelSizeError",
     "KernelTooLargeError",
     "LayoutError",
+    "ModelError",
     "NegativePaddingError",
     "NegativeSizeError",
     "NoOutputChannelsError",
@@ -77,7 +81,10 @@ __all__ = [
     "StrideError",
     "StridedSameError",
     "TatamuError",
+    "TransposedConvolutionError",
+    "UnreachableSizeError",
     "UnsupportedDtypeError",
+    "ValueReadError",
     "WeightDimensionsError",
     "WeightGroupsError",
     "did_you_mean",

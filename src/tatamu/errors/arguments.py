@@ -172,6 +172,27 @@ class ArgumentTypeError(TatamuError, TypeError):
         )
 
 
+class UnreachableSizeError(TatamuError, ValueError):
+    """No convolution turns the one size into the other."""
+
+    @classmethod
+    def of(
+        cls, axis: str, size: int, wanted: int, fixed: str, nearest: tuple[int, str] | None
+    ) -> UnreachableSizeError:
+        """`fixed` are the arguments that were given; `nearest` is a size that can be had, and how."""
+        can = (
+            f"the nearest is {nearest[0]}, with {nearest[1]}"
+            if nearest
+            else "nothing does: the kernel does not fit into the padded image"
+        )
+        return cls(f"no convolution with {fixed} turns a {axis} of {size} into {wanted}; {can}")
+
+    @classmethod
+    def of_empty(cls, wanted: Sequence[int]) -> UnreachableSizeError:
+        """`wanted` is (height, width)."""
+        return cls(f"no convolution has an output of {wanted[0]} x {wanted[1]}; the smallest is 1 x 1")
+
+
 class PrecisionError(TatamuError, ValueError):
     """An unknown precision."""
 

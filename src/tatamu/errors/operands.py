@@ -242,14 +242,6 @@ class DeviceError(TatamuError, RuntimeError):
             "with .to('cpu') or use torch.nn.functional.conv2d"
         )
 
-    @classmethod
-    def of_explained(cls, device: str) -> DeviceError:
-        """`explain` was asked about a layer on another device than the CPU."""
-        return cls(
-            f"explain describes how the CPU's kernels compute a layer, and this one is on {device}; move "
-            f"layer and input with .to('cpu')"
-        )
-
 
 class GpuError(TatamuError, RuntimeError):
     """Tensors on a GPU that nothing here can compute on."""

@@ -27,6 +27,7 @@ LAYERS = {
     "blocks of channels": Geometry(1, 700, 130, 1, Axis(5, 3, 2, 1, 1, 1), Axis(6, 3, 2, 1, 1, 1)),
     "patches": Geometry(2, 3, 24, 1, Axis(16, 4, 4), Axis(24, 4, 4)),
     "wide": Geometry(1, 5, 8, 1, Axis(5, 3, 2, 1, 1, 1), Axis(900, 3, 2, 1, 1, 1)),
+    "blocks of result channels": Geometry(1, 64, 256, 1, Axis(28, 1), Axis(28, 1)),
     "cropped": Geometry(2, 4, 24, 1, Axis(16, 3, 2, 1, -1, 2), Axis(24, 3, 2, 1, 2, -1)),
 }
 

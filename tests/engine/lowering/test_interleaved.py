@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+from itertools import product
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.calls import lower, new_result, poisoned_workspaces, resolved, run
+from benchmarks.layer import NETWORKS, load
+from engine.calls import element_type, lower, new_result, poisoned_workspaces, resolved, run
 from engine.cases import Arrangement, Case, axis, drawn
 from tatamu.engine.execute import Call
 from tatamu.engine.kernels.descriptions import InterleavedKernel
+from tatamu.engine.kernels.job import TABLE_HEADER, Word
 from tatamu.engine.lowering import winograd
+from tatamu.engine.lowering.common import Operand
+from tatamu.engine.lowering.passes import lower_forward
 from tatamu.engine.target import Target, host, host_as_avx2
 from tatamu.geometry import Geometry
 
@@ -53,3 +58,19 @@ def test_packed_before(
         with poisoned_workspaces():
             call.run(source, second, bias, result.data_ptr(), threads, where, filled)
         assert torch.equal(result, expected)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_blocks_of_result_channels_begin_where_packed_tiles_do(network: str) -> None:
+    for layer, dtype, frozen in product(load(network), (torch.float32, torch.bfloat16), (False, True)):
+        x, w, y = (
+            Operand((c * h * w, 1, w * c, c)) for _, c, h, w in (
+                layer.geometry(1).input_size, layer.geometry(1).weight_size, layer.geometry(1).output_size,
+            )
+        )  # fmt: skip
+        common = layer.geometry(1), element_type(dtype), host()
+        lowered = lower_forward(*common, x, w, None, y, frozen=frozen)
+        if isinstance(lowered.kernel, InterleavedKernel) and lowered.kernel.packs_before:
+            job = lowered.table[TABLE_HEADER:]
+            tile = job[Word.VECTORS] * host().lanes(common[1].compute_bytes)
+            assert job[Word.M_BLOCKS] == 1 or job[Word.M_BLOCK] % tile == 0, f"{layer}, {dtype}"

@@ -357,3 +357,15 @@ def test_a_cache_that_is_no_directory_is_no_cache(monkeypatch: pytest.MonkeyPatc
     cache.store("kernel", host(), b"code")
     assert cache.load("kernel", host()) is None
     assert cache.clear() == 0
+
+
+def test_why_nothing_can_be_kept_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "not" / "there"):
+        monkeypatch.setenv("TATAMU_CACHE_DIR", str(folder))
+        assert cache.refusal() is None
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert cache.refusal() == f"{tmp_path} cannot be written"
+    monkeypatch.setenv("TATAMU_CACHE_DIR", str(tmp_path))
+    assert cache.refusal() == "it cannot be written"
+    tmp_path.chmod(0o777)
+    assert "others may write there" in (cache.refusal() or "")

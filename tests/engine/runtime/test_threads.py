@@ -16,6 +16,7 @@ TORCH_LIBRARIES = Path(torch.__file__).parent / "lib"
 def test_the_pool_is_found_here() -> None:
     assert threads.find_pool() is not None
     assert threads.has_pool()
+    assert "gomp" in Path(threads.pool_library() or "").name
     assert [threads.usable(wanted) for wanted in (0, 1, 2, 3)] == [1, 1, 2, 3]
 
 

@@ -81,7 +81,7 @@ def lower(
         pixels = geometry.batch * down.grid * across.grid
         plan = plan_interleaved(
             pixels, geometry.groups, side.m, channels, len(places), rows, kernel.vectors, element, target,
-            packs=not kept,
+            packs=not kernel.packs_before,
         )  # fmt: skip
         if pixels > most:
             most, reason = pixels, plan.reason

@@ -37,6 +37,13 @@ _PACKINGS = 0.5
 """How often a call is taken to transform shared weights: every one in training, none while they stay."""
 _LEAST_GAIN = 1.15
 """Products that are left out, taps in the padding not counted: less does not pay for the transforms."""
+# By how many units multiply whole registers: where products cost half, more of them must be left out.
+_LEAST_USUAL_GAIN = {1: 1.05, 2: 1.25}
+"""Products that are left out of an image as layers of so many channels have."""
+_LEAST_DILATED_GAIN = {1: 1.15, 2: 1.5}
+"""Cycles of the direct kernel, taps in the padding not counted, relative to those of a plan."""
+_TRANSFORMING = {1: 1.0, 2: 0.6}
+"""What transforms cost: two units also add faster."""
 _TAP_CYCLES, _PRODUCT_CYCLES, _SUBKERNEL_PRODUCT_CYCLES = 6.0, 2.9, 6.4
 """Of a register of weights: what gathers a tap of it, and what computes and writes a product; of sub-kernels,
 whose taps are looked up, more.
@@ -121,9 +128,15 @@ def plan_winograd(work: WinogradWork, element: ElementType, target: Target) -> W
     rows, _ = register_tile(1, target.registers)
     products_a_cycle = lanes * (2 if target.multiplies_pairs(element) else 1)
     tiles = rows[-1], _most_tiles(work, form, element, target)
-    if obstacle := why_direct(work, form, lanes, products_a_cycle, each, tiles):
+    if obstacle := why_direct(work, form, lanes, products_a_cycle, each, tiles, target.wide_units):
         return obstacle
-    return min(_plans(work, form, element, target), key=lambda plan: plan.cycles)
+    if (gain := _usual_gain(layer, form)) < _LEAST_USUAL_GAIN[target.wide_units]:
+        return f"{1 / gain:.0%} of the products, on images as such layers have: too few are left out"
+    plan = min(_plans(work, form, element, target), key=lambda plan: plan.cycles)
+    least = _LEAST_DILATED_GAIN[target.wide_units] * plan.cycles
+    if max(work.dilation) > 1 and (direct := _direct_cycles(work, lanes)) < least:
+        return f"estimated {plan.cycles / 1e6:.2f} million cycles against {direct / 1e6:.2f} directly"
+    return plan
 
 
 def forms(work: WinogradWork) -> list[Form]:
@@ -147,9 +160,8 @@ def _cheapest_form(layer: WinogradWork, element: ElementType, target: Target) ->
     found = forms(layer)
     if len(found) == 1:
         return found[0]
-    least, most = _EXTENTS
-    extent = max(least, min(most, _EXTENT_TIMES_CHANNELS // (layer.groups * max(layer.m, layer.channels))))
-    images = max(least, extent // 2), extent, 2 * extent
+    extent = _usual_extent(layer)
+    images = max(_EXTENTS[0], extent // 2), extent, 2 * extent
 
     def cycles(form: Form) -> float:
         total = 1.0  # A product: relative gains count.
@@ -160,6 +172,27 @@ def _cheapest_form(layer: WinogradWork, element: ElementType, target: Target) ->
         return total
 
     return min(found, key=cycles)
+
+
+def _usual_extent(layer: WinogradWork) -> int:
+    """Of the images that a layer of so many channels has in most networks."""
+    least, most = _EXTENTS
+    return max(least, min(most, _EXTENT_TIMES_CHANNELS // (layer.groups * max(layer.m, layer.channels))))
+
+
+def _usual_gain(layer: WinogradWork, form: Form) -> float:
+    """How many times the products of such an image the direct kernel multiplies."""
+    extent = _usual_extent(layer)
+    down, across = (extent * axis.outputs // axis.patches for axis in form.axes)
+    taps = math.prod(layer.taps)
+    if layer.shift is not None:  # A pixel of a gradient has the taps of one phase.
+        taps = -(-taps // math.prod(layer.stride))
+    return down * across * taps / replace(layer, grid=(down, across)).products(form)
+
+
+def _direct_cycles(work: WinogradWork, lanes: int) -> float:
+    products = work.batch * work.groups * work.inside * work.channels * -(-work.m // lanes)
+    return products / _DIRECT_EFFICIENCY
 
 
 def _weight_cycles(form: Form) -> float:
@@ -176,19 +209,26 @@ def _most_tiles(work: WinogradWork, form: Form, element: ElementType, target: Ta
 
 
 def why_direct(
-    work: WinogradWork, form: Form, lanes: int, direct_lanes: int, transforming: float, tiles: tuple[int, int]
+    work: WinogradWork,
+    form: Form,
+    lanes: int,
+    direct_lanes: int,
+    transforming: float,
+    tiles: tuple[int, int],
+    units: int,
 ) -> str | None:
     """Why the direct kernel is to be taken: the layer's kernel, its channels, or an image of a few pixels.
 
-    The direct kernel does ``direct_lanes`` products a cycle. The transforms of a tile cost ``transforming``
-    cycles; ``tiles`` are the fewest and the most of a task.
+    The direct kernel does ``direct_lanes`` products a cycle in each of ``units``. The transforms of a tile
+    cost ``transforming`` cycles where there is one; ``tiles`` are the fewest and the most of a task.
     """
     products, directly = form.count * form.products, form.direct_products
     if products >= directly:
         (r, s), (down, across) = work.taps, work.stride
         return f"no filter for a kernel of {r} x {s}, stride {down} x {across}"
-    multiplying = products * work.channels * -(-work.m // lanes) / MULTIPLY_EFFICIENCY
-    direct = directly * work.channels * work.m / direct_lanes / _DIRECT_EFFICIENCY
+    transforming *= _TRANSFORMING[units]
+    multiplying = products * work.channels * -(-work.m // lanes) / MULTIPLY_EFFICIENCY / units
+    direct = directly * work.channels * work.m / direct_lanes / _DIRECT_EFFICIENCY / units
     if multiplying + transforming >= direct:
         return f"estimated {multiplying + transforming:.0f} cycles a tile against {direct:.0f} directly"
     if max(tiles[0], work.dilation[1]) > tiles[1] or form.kernel_taps > _MOST_KERNEL_TAPS:

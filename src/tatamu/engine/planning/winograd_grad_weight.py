@@ -49,7 +49,9 @@ def plan_winograd_grad_weight(
     form = single_form(work.taps)
     there, _ = transforms(form)
     registers = -(-work.channels // lanes) + -(-work.m // lanes)
-    if obstacle := why_direct(work, form, lanes, lanes, there * registers, (1, _MOST_TILES)):
+    if obstacle := why_direct(
+        work, form, lanes, lanes, there * registers, (1, _MOST_TILES), target.wide_units
+    ):
         return obstacle
     return grad_weight_plans(work, element, target)[0]
 

@@ -93,6 +93,26 @@ def stored() -> list[tuple[Path, os.stat_result]]:
     return _stored(folder)
 
 
+def refusal() -> str | None:
+    """Why nothing can be kept on disk, in a few words; None where it can."""
+    try:
+        folder = directory()
+        if folder.exists():
+            if not _is_ours_alone(folder.stat()):
+                return "others may write there, so what lies there is not used"
+            writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+            return None if writable else "it cannot be written"
+        above = next(parent for parent in folder.absolute().parents if parent.exists())
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return None if os.access(above, os.W_OK | os.X_OK) else f"{above} cannot be written"
+
+
+def bound() -> int:
+    """The most bytes that are kept: beyond them what was used longest ago is removed."""
+    return _MOST_BYTES
+
+
 def clear() -> int:
     """Remove every compiled kernel from the disk; returns how many files there were.
 

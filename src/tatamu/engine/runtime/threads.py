@@ -50,6 +50,19 @@ def find_pool() -> int | None:
     return ctypes.cast(entry, ctypes.c_void_p).value
 
 
+def pool_library() -> str | None:
+    """The file that the pool's entry lies in; None where there is no pool, or no /proc to see it in."""
+    entry = find_pool()
+    if entry is None:
+        return None
+    for line in Path("/proc/self/maps").read_bytes().splitlines():
+        span, *_, path = line.split(maxsplit=5)
+        begin, end = (int(address, 16) for address in span.split(b"-"))
+        if begin <= entry < end:
+            return os.fsdecode(path)
+    return None
+
+
 @functools.lru_cache(maxsize=1)
 def has_pool() -> bool:
     """Make the pool's entry known to generated code; False, with one notice, where there is none."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from benchmarks.case import Case, Operands, prepare
-from benchmarks.libraries import Contender
+from tatamu.measuring.passes import Operands, Pass, by_torch, prepare, reduction
 
 PROMISE = 5e-6
 """Winograd's error in float32 is at most this share of the largest Σ|x||w|: it adds before it multiplies, and
-so has no bound by the Σ|x||w| of the one element."""
+so has no bound by the Σ|x||w| of the one element. In float64 it is as many units of its last place."""
 _PART = {torch.complex64: torch.float32, torch.complex128: torch.float64}
 
 
@@ -36,7 +36,7 @@ class Expected:
     pattern: Tensor
 
 
-def expected(case: Case, given: Operands) -> Expected:
+def expected(case: Pass, given: Operands) -> Expected:
     """What every contender should compute, by torch in float64."""
     if case.direction == "grad_weight":
         # An image that occurs n times counts n times.
@@ -52,14 +52,16 @@ def expected(case: Case, given: Operands) -> Expected:
     return Expected(values, magnitude, pattern)
 
 
-def verify(case: Case, contender: Contender, judge: Expected) -> float:
+def verify(case: Pass, name: str, call: Callable[[], Tensor], judge: Expected) -> float:
     """Compute once; the largest error, relative to the largest Σ|x||w| of the case.
+
+    `name` says who computes, for the error.
 
     Raises:
         WrongResultError: an error is over `_limit`, not finite, or the result has another shape or dtype.
     """
-    result = contender.call()
-    who = f"{contender.library} in {contender.layout} is wrong on {case}"
+    result = call()
+    who = f"{name} is wrong on {case}"
     size = _result_size(case)
     if result.shape != size or result.dtype != case.dtype:
         raise WrongResultError(f"{who}: got {result.dtype} {tuple(result.shape)}, not {case.dtype} {size}")
@@ -77,32 +79,32 @@ def verify(case: Case, contender: Contender, judge: Expected) -> float:
     return worst / largest
 
 
-def _limit(case: Case, value: Tensor, magnitude: Tensor, largest: float) -> Tensor:
+def _limit(case: Pass, value: Tensor, magnitude: Tensor, largest: float) -> Tensor:
     """The largest error of a correct result, elementwise.
 
     |computed - exact| <= γ_n·Σ|x||w| with γ_n = n·u / (1 - n·u), u the unit roundoff and n the number of
     products summed, for the type that is accumulated in and for the judge (Higham, "Accuracy and Stability of
-    Numerical Algorithms", 2nd ed., section 3.1); in float32 also `PROMISE`. A complex element is two real
+    Numerical Algorithms", 2nd ed., section 3.1); or `PROMISE`. A complex element is two real
     sums of 2n products. Half precisions accumulate in float32 and are rounded once more, at the end.
     """
     stored = _PART.get(case.dtype, case.dtype)
     summed = torch.float64 if stored is torch.float64 else torch.float32
-    terms = case.reduction * (2 if case.dtype.is_complex else 1)
+    terms = reduction(case) * (2 if case.dtype.is_complex else 1)
     limit = (_gamma(summed, terms) + _gamma(torch.float64, terms)) * magnitude
-    if summed is torch.float32:
-        limit = limit.clamp(min=PROMISE * largest)
+    promise = PROMISE * torch.finfo(summed).eps / torch.finfo(torch.float32).eps
+    limit = limit.clamp(min=promise * largest)
     if stored is not summed:
         smallest = torch.finfo(stored).smallest_normal * torch.finfo(stored).eps
         limit += torch.finfo(stored).eps / 2 * (value.abs() + limit) + smallest / 2
     return limit * math.sqrt(2) if case.dtype.is_complex else limit
 
 
-def _exact(case: Case, x: Tensor, w: Tensor, gy: Tensor) -> Tensor:
-    result = prepare(case, torch.nn.functional.conv2d, x, w, gy)()
+def _exact(case: Pass, x: Tensor, w: Tensor, gy: Tensor) -> Tensor:
+    result = prepare(case, by_torch(case.geometry), x, w, gy)()
     return result.unsqueeze(0) if case.direction == "grad_weight" else result
 
 
-def _result_size(case: Case) -> tuple[int, int, int, int]:
+def _result_size(case: Pass) -> tuple[int, int, int, int]:
     geometry = case.geometry
     return {
         "forward": geometry.output_size,

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.case import DTYPES, PASSES, Case, operands
+from benchmarks.case import Case
 from benchmarks.layer import Layer
 from benchmarks.libraries import Contender, contenders
-from benchmarks.verify import WrongResultError, expected, verify
+from tatamu.measuring.passes import DTYPES, PASSES, operands
+from tatamu.measuring.verify import WrongResultError, expected, verify
 
 SMALL = Layer("small", "one", 4, 6, (3, 3), 2, (1, 1), 2, 2, 9, 1)
 DIGITS = {"f32": 1e-5, "bf16": 1e-2, "f16": 2e-3, "f64": 1e-13, "c64": 1e-5, "c128": 1e-13}
@@ -36,7 +37,7 @@ def test_what_is_timed_is_the_pass_on_the_whole_batch(direction: str, batch: int
         assert (result.to(wide) - right).abs().max() < DIGITS[element] * right.abs().max()
         if contender.library == "torch" and element == "f16" and direction != "forward":
             continue  # torch rounds partial sums to float16 there, which the gate does not let pass.
-        assert 0 <= verify(it, contender, expected(it, given)) < DIGITS[element]
+        assert 0 <= verify(it, str(contender), contender.call, expected(it, given)) < DIGITS[element]
 
 
 def _one_element_off(y: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def test_a_wrong_result_is_refused(direction: str, spoil: Callable[[Tensor], Ten
     right = next(iter(contenders(it, given, [])))
     wrong = Contender("tatamu", "NCHW", lambda: spoil(right.call().clone()))
     with pytest.raises(WrongResultError, match=f"tatamu in NCHW is wrong on small one .*{sentence}"):
-        verify(it, wrong, expected(it, given))
+        verify(it, str(wrong), wrong.call, expected(it, given))
 
 
 @pytest.mark.parametrize("element", DTYPES)
@@ -79,5 +80,5 @@ def test_what_a_dtype_can_tell_apart_is_told_apart(element: str) -> None:
     step = {"bf16": 2**-5, "f16": 2**-8, "f32": 1e-4, "c64": 1e-4, "f64": 1e-13, "c128": 1e-13}[element]
     wrong = (judge.values * (1 + step)).to(it.dtype)
     with pytest.raises(WrongResultError, match=f"{element}: an error is"):
-        verify(it, Contender("tatamu", "NCHW", lambda: wrong), judge)
-    assert verify(it, Contender("tatamu", "NCHW", lambda: judge.values.to(it.dtype)), judge) < DIGITS[element]
+        verify(it, "tatamu", lambda: wrong, judge)
+    assert verify(it, "tatamu", lambda: judge.values.to(it.dtype), judge) < DIGITS[element]

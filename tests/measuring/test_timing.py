@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from benchmarks import measure
-from benchmarks.measure import ROUNDS, Timing
+from tatamu.measuring import timing
+from tatamu.measuring.timing import ROUNDS, Timing
 
 
 class Clock:
@@ -48,7 +48,7 @@ def _blocks(log: Sequence[str]) -> list[tuple[str, int]]:
 
 def test_calls_are_timed_in_blocks_whose_order_rotates(clock: Clock) -> None:
     calls = [clock.call("a", 0.001, 0.004), clock.call("b", 0.002, 0.008), clock.call("c", 0.050, 0.060)]
-    a, b, c = measure.measure(calls, seconds=0.03)
+    a, b, c = timing.measure(calls, seconds=0.03)
     # Two unmeasured calls, or one where a call is slow, then 0.03 s / 3 rounds.
     assert _blocks(clock.log) == [
         *[("a", 12), ("b", 7), ("c", 2)],

@@ -1,45 +1,21 @@
-"""Where it was measured: the processor, its peak, and the versions of what was measured."""
+"""The peak of the processor: what no convolution that multiplies for every tap surpasses."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
-import os
-import platform
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import llvmlite.binding as llvm
 
-from benchmarks.measure import PAUSE
 from tatamu.engine.target import Target, host
+from tatamu.measuring.timing import PAUSE
 
 ACCUMULATORS = 12
 """Independent sums: enough to hide the latency of two multiply-adds a cycle, few enough for registers."""
 STEPS = 1 << 22
 ROUNDS = 20
-
-
-def processor() -> str:
-    """Its name, as the operating system has it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def described(threads: int, instructions: str = "") -> str:
-    """The machine in a few words: processor, widest instructions (those in use, if not said), threads."""
-    return f"{processor()}, {instructions or host().name}, {threads} of {os.cpu_count()} threads"
-
-
-def version(package: str) -> str:
-    """The installed version of a package."""
-    return importlib.metadata.version(package)
 
 
 def peak(threads: int) -> float:
