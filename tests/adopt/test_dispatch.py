@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 import children
 import tatamu
 from adopt.served import assert_lies_as, assert_same, by_tatamu, by_torch, counted, torchs_kernels
+from tatamu.engine import reuse
 
 F = torch.nn.functional
 JIT = pytest.mark.filterwarnings("ignore:.torch.jit.*:DeprecationWarning")
@@ -446,3 +447,18 @@ def test_precision_is_heeded_at_each_call() -> None:
         assert all(torch.equal(a, b) for a, b in zip(gradients(F.conv2d, x, w), high, strict=True))
     finally:
         tatamu.set_precision("high")
+
+
+@pytest.mark.usefixtures("on")
+def test_weights_that_change_unnoticed_count_at_once() -> None:
+    """Large enough to be kept packed, and changed without a trace in version counters."""
+    x, layer = image(1, 64, 80, 80, dtype=torch.float32), nn.Conv2d(64, 64, 3, padding=1)
+    with torch.no_grad():
+        for _ in range(4):
+            layer(x)
+        assert reuse.kept_bytes() > 0, "else nothing is kept"
+        layer.weight.data.mul_(2)
+        layer.bias.data.mul_(2)
+        changed = layer(x)
+        fresh = F.conv2d(x, layer.weight.clone(), layer.bias.clone(), padding=1)
+    assert torch.equal(changed, fresh)

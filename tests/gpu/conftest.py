@@ -14,6 +14,7 @@ import torch
 
 if importlib.util.find_spec("triton") is None:
     collect_ignore_glob = [
+        "test_adopt.py",
         "test_device.py",
         "test_launch.py",
         "test_ahead.py",

@@ -32,7 +32,7 @@ def show(status: Status, costs: Costs) -> None:
         console.print("On a GPU the time is that of starting kernels, not of running them.")
     console.print(f"{status}", highlight=False)
     total = sum(cost.seconds for cost in costs.of.values())
-    console.print(f"time in them: {total:.3f} s", highlight=False)
+    console.print(f"time in them: {total:.3f} s, compiling not counted", highlight=False)
 
 
 def _named(case: Case) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,10 +42,10 @@ def warmup(model: Module, sizes: Sequence[int] | Iterable[Sequence[int]]) -> int
         RehearsalError: nothing in the model is computed by tatamu, or what it does depends on the numbers
             that it is given.
     """
-    first, *rest = list(cast("Iterable[Any]", sizes))
+    given: list[Any] = list(sizes)
     operators = (*_OURS, _FORWARD, _BACKWARD) if dispatch.is_on else _OURS
     found: list[Request] = []
-    for size in [(first, *rest)] if isinstance(first, int) else [first, *rest]:
+    for size in [given] if all(isinstance(it, int) for it in given) else given:
         found += requests(model, size, operators)
     if not found:
         raise RehearsalError.of_nothing(model)
