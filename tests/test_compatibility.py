@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,7 @@ def mistakes(page: str) -> list[str]:
     return found
 
 
+@cache
 def functions(path: Path) -> set[str]:
     if not path.exists():
         return set()
