@@ -29,8 +29,14 @@ def run(functions: Sequence[str], ranks: int, folder: Path) -> list[dict[str, An
         )
         for rank in range(ranks)
     ]
-    for child in started:
-        children.finish(child)
+    try:
+        for child in started:
+            children.finish(child)
+    finally:  # Where one has failed, the others wait for it.
+        for child in started:
+            if child.poll() is None:
+                child.kill()
+                child.communicate()
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(ranks)]
 
 
