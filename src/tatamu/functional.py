@@ -168,8 +168,7 @@ def _unknown(key: object, input: Tensor, weight: Tensor, bias: Tensor | None, *a
 def _by_operators(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     """A call that torch's dispatcher is to see: its transforms, modes and tracers are at work."""
     operands.check_kind(input, weight, bias)
-    if not _is_compiling():  # It cannot trace a look at what is imported.
-        distributed.prepare()
+    distributed.prepare()
     tensors = _autocast(input, weight, bias)
     return _shaped(operators.convolution, *tensors, _resolve(*tensors, *arguments))
 

@@ -22,6 +22,11 @@ def prepare() -> None:
         _register()
 
 
+# What torch.compiler.assume_constant_result sets, which loads the compiler: call it while tracing, do not trace
+# it.
+prepare._dynamo_marked_constant = True  # type: ignore[attr-defined]  # A function takes any attribute.
+
+
 @lru_cache(maxsize=1)
 def _register() -> None:
     from tatamu.distributed import rules  # noqa: PLC0415  # It imports torch.distributed.tensor.

@@ -47,8 +47,8 @@ class Halo:
 
     def gather(self, images: Tensor, group: ProcessGroup) -> Tensor:
         """The rows that this process reads, (N, C, its reads, W), of images of which it holds its rows."""
-        pieces = [images.index_select(2, _index(rows, images)) for rows in self.sent]
-        found = torch.cat(self._exchange(pieces, self.received, group), 2)
+        pieces = [_rows(images, rows) for rows in self.sent]
+        found = torch.cat(self._exchange(pieces, self.received, group), 2)  # The one copy of the part.
         if self.zeros:
             return images.new_zeros(_with_rows(images, self.zeros))
         return found if self.as_they_are else found.index_select(2, _index(self.places, images))
@@ -60,7 +60,7 @@ class Halo:
             places = [] if self.zeros else self.places
             total = grads.new_zeros(_with_rows(grads, sum(counts)))
             grads = total.index_add_(2, _index(places, grads), grads.narrow(2, 0, len(places)))
-        pieces = list(torch.split(grads, counts, 2))  # type: ignore[no-untyped-call]  # torch's.
+        pieces = list(torch.split(grads, counts, 2))
         total = grads.new_zeros(_with_rows(grads, len(self.owned)))
         for rows, piece in zip(self.sent, self._exchange(pieces, self.sent, group), strict=True):
             total.index_add_(2, _index(rows, grads), piece)
@@ -84,7 +84,7 @@ class Halo:
                 [it.numel() * size for it in pieces],
                 group=group,
             )
-        parts = torch.split(received, [count * n * c * w for count in others])  # type: ignore[no-untyped-call]  # torch's.
+        parts = torch.split(received, [count * n * c * w for count in others])
         found = [part.view(n, c, count, w) for part, count in zip(parts, others, strict=True)]
         found[self.rank] = own
         return found
@@ -93,6 +93,13 @@ class Halo:
 def _with_rows(images: Tensor, rows: int) -> tuple[int, int, int, int]:
     n, c, _, w = images.shape
     return n, c, rows, w
+
+
+def _rows(images: Tensor, rows: Sequence[int]) -> Tensor:
+    """Some rows of images; no copy where they are adjacent."""
+    if not rows or rows[-1] - rows[0] == len(rows) - 1:
+        return images.narrow(2, rows[0] if rows else 0, len(rows))
+    return images.index_select(2, _index(rows, images))
 
 
 def _index(rows: Sequence[int], like: Tensor) -> Tensor:
