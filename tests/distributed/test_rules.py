@@ -50,15 +50,18 @@ def test_each_process_computes_its_part_alone(
     assert [process[name].part[dimension] for process in found] == [size // len(found)] * len(found)
 
 
-def test_an_image_goes_through_a_network_in_parts(found: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("how", ["network", "compiled"])
+def test_an_image_goes_through_a_network_in_parts(how: str, found: list[dict[str, Any]]) -> None:
+    if how not in found[0]:
+        pytest.skip("two processes have compiled it")
     model = splits.layers(nn.Conv2d)
     y = model(splits.image())
     y.square().sum().backward()
     gradients = {name: it.grad for name, it in model.named_parameters() if it.grad is not None}
     for process in found:
-        same(process["network"], gradients | {"y": y.detach()}, 1e-13)
-        assert process["network"].part[2] < y.shape[2]
-    assert sum(process["network"].part[2] for process in found) == y.shape[2]
+        same(process[how], gradients | {"y": y.detach()}, 1e-13)
+        assert process[how].part[2] < y.shape[2]
+    assert sum(process[how].part[2] for process in found) == y.shape[2]
 
 
 def test_mistakes_are_said_in_a_sentence(found: list[dict[str, Any]]) -> None:

@@ -22,8 +22,8 @@ def prepare() -> None:
         _register()
 
 
-# What torch.compiler.assume_constant_result sets, which loads the compiler: call it while tracing, do not trace
-# it.
+# Called while torch.compile traces, and not traced. torch.compiler.assume_constant_result would set the same,
+# but loads the compiler.
 prepare._dynamo_marked_constant = True  # type: ignore[attr-defined]  # A function takes any attribute.
 
 
