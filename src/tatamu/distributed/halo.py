@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.distributed import ProcessGroup
+
+# Those that torch.compile can trace.
+from torch.distributed._functional_collectives import all_to_all_single, wait_tensor
 
 from tatamu.distributed.rows import Window, owned
 
@@ -73,17 +75,17 @@ class Halo:
         own = pieces[self.rank]
         n, c, _, w = own.shape
         others = [0 if rank == self.rank else len(it) for rank, it in enumerate(rows)]
-        received = own.new_empty(sum(others) * n * c * w)
+        received = own.new_empty(0)
         if self.needed:
             pieces = [it.narrow(2, 0, 0) if rank == self.rank else it for rank, it in enumerate(pieces)]
             size = own.element_size()
-            dist.all_to_all_single(  # Of bytes: not every backend knows every dtype.
-                received.view(torch.uint8),
+            exchanged = all_to_all_single(  # Of bytes: not every backend knows every dtype.
                 torch.cat([it.reshape(-1) for it in pieces]).view(torch.uint8),
                 [count * n * c * w * size for count in others],
                 [it.numel() * size for it in pieces],
-                group=group,
+                group,
             )
+            received = wait_tensor(exchanged).view(own.dtype)  # type: ignore[no-untyped-call]  # torch's.
         parts = torch.split(received, [count * n * c * w for count in others])
         found = [part.view(n, c, count, w) for part, count in zip(parts, others, strict=True)]
         found[self.rank] = own
