@@ -23,7 +23,7 @@ PROMISED = (
     "pruning", "weight norm", "spectral norm", "`fuse_conv_bn_eval`", "state_dict",
     "`DataLoader` workers", "threads", "ResNet", "ConvNeXt", "ConvNeXtV2", "MobileNetV1", "MobileNetV2",
     "MobileViT", "RegNet", "EfficientNet", "SegFormer", "ViT", "CLIP vision", "Swin", "DETR", "UperNet",
-    "DDP", "FSDP2",
+    "DDP", "FSDP2", "DTensor", "split by height",
 )  # fmt: skip
 """What the page must have a row for, in the words of its first column."""
 
