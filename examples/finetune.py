@@ -20,11 +20,12 @@ from skimage import data
 from sklearn.datasets import load_sample_images  # type: ignore[import-untyped]  # It ships no type information.
 from torch import Tensor, nn
 from transformers import ConvNextImageProcessorPil, ResNetConfig, ResNetForImageClassification
+from transformers.utils import logging
 
 import tatamu
 
 SEED = 0
-STEPS = 40
+STEPS = 120
 BATCH = 24
 SIZE = 64  # Pixels, of what the model sees.
 CROP = 160  # Pixels, of what is cut from a photograph.
@@ -100,6 +101,7 @@ def outputs(model: Any, pixels: Tensor) -> Tensor:
 def main() -> int:
     """Returns 1 if the loss does not go down, or stock torch makes something else of the trained model."""
     start = time.perf_counter()
+    logging.disable_progress_bar()  # Of writing and reading one file.
     named = photographs()
     images = list(named.values())
     model = network(list(named))

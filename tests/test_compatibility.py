@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ PROMISED = (
     "pruning", "weight norm", "spectral norm", "`fuse_conv_bn_eval`", "state_dict",
     "`DataLoader` workers", "threads", "ResNet", "ConvNeXt", "ConvNeXtV2", "MobileNetV1", "MobileNetV2",
     "MobileViT", "RegNet", "EfficientNet", "SegFormer", "ViT", "CLIP vision", "Swin", "DETR", "UperNet",
+    "DDP", "FSDP2", "DTensor", "split by height",
 )  # fmt: skip
 """What the page must have a row for, in the words of its first column."""
 
@@ -57,6 +59,7 @@ def mistakes(page: str) -> list[str]:
     return found
 
 
+@cache
 def functions(path: Path) -> set[str]:
     if not path.exists():
         return set()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
-from tatamu import launch, precision, validate
+from tatamu import distributed, launch, precision, validate
 from tatamu.autograd import eager, operands, operators
 from tatamu.engine import reuse
 from tatamu.geometry import Convolution, PaddingArgument
@@ -168,6 +168,7 @@ def _unknown(key: object, input: Tensor, weight: Tensor, bias: Tensor | None, *a
 def _by_operators(input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
     """A call that torch's dispatcher is to see: its transforms, modes and tracers are at work."""
     operands.check_kind(input, weight, bias)
+    distributed.prepare()
     tensors = _autocast(input, weight, bias)
     return _shaped(operators.convolution, *tensors, _resolve(*tensors, *arguments))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,27 @@ import children
 PROGRAM = "from distributed.ranks import work; work()"
 
 
-def run(function: str, ranks: int, folder: Path) -> list[Any]:
-    """What `function`, as 'module:name', returns in each of the processes; `folder` is an empty one."""
+def run(functions: Sequence[str], ranks: int, folder: Path) -> list[dict[str, Any]]:
+    """What each function, as 'module:name', returns in each of the processes; `folder` is an empty one."""
     started = [
         children.start(
             PROGRAM,
             RANK=str(rank),
             WORLD_SIZE=str(ranks),
             OMP_NUM_THREADS="1",
-            RANKS_FUNCTION=function,
+            RANKS_FUNCTIONS=" ".join(functions),
             RANKS_FOLDER=str(folder),
         )
         for rank in range(ranks)
     ]
-    for child in started:
-        children.finish(child)
+    try:
+        for child in started:
+            children.finish(child)
+    finally:  # Where one has failed, the others wait for it.
+        for child in started:
+            if child.poll() is None:
+                child.kill()
+                child.communicate()
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(ranks)]
 
 
@@ -39,7 +46,10 @@ def work() -> None:
     folder, rank = Path(os.environ["RANKS_FOLDER"]), int(os.environ["RANK"])
     store = f"file://{folder / 'store'}"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=int(os.environ["WORLD_SIZE"]))
-    module, _, name = os.environ["RANKS_FUNCTION"].partition(":")
-    torch.save(getattr(importlib.import_module(module), name)(), folder / f"{rank}.pt")
+    found = {}
+    for function in os.environ["RANKS_FUNCTIONS"].split():
+        module, _, name = function.partition(":")
+        found[function] = getattr(importlib.import_module(module), name)()
+    torch.save(found, folder / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()

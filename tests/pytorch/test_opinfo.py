@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
@@ -157,8 +158,14 @@ class Checks(Gradients):
         pass
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=str)
-@pytest.mark.parametrize("check", ["gradcheck", "bwgrad_bwgrad", "fwgrad_bwgrad"])
+@pytest.mark.parametrize(
+    ("check", "dtype"),
+    [
+        *itertools.product(("gradcheck", "bwgrad_bwgrad"), (torch.float64, torch.complex128)),
+        ("fwgrad_bwgrad", torch.float64),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize(
     "subject", ["function", "enabled"], indirect=True
 )  # Stock torch takes half a minute.
@@ -267,3 +274,52 @@ def test_vmap(subject: Subject) -> None:
                     for i in range(3)
                 ]
                 torch.testing.assert_close(actual, torch.stack(expected))
+
+
+# ---- What else torch convolves with, under enable().
+
+OTHERS = {
+    info.name: info for info in op_db if re.fullmatch(r"nn.functional.conv(_transpose)?[123]d", info.name)
+}
+TRANSPOSED = OTHERS["nn.functional.conv_transpose2d"]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64], ids=str
+)
+def test_transposed_values(dtype: torch.dtype) -> None:
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    before = tatamu.status().forward
+    for single in TRANSPOSED.sample_inputs("cpu", wide):
+        sample = changed(single, lambda t: t.to(dtype))
+        weight, stock = sample.args[0], call(sample, TRANSPOSED)
+        expected = call(changed(sample, lambda t: t.to(wide)), TRANSPOSED)
+        magnitude = call(changed(sample, lambda t: t.to(wide).abs()), TRANSPOSED)
+        with tatamu.enabled():
+            actual = call(sample, TRANSPOSED)
+        assert (actual.dtype, actual.stride()) == (dtype, stock.stride())
+        # Twice: the bias comes to a sum that is rounded already, as it does in torch.
+        assert_within(actual, expected, 2 * bound(dtype, weight[:, 0].numel(), magnitude))
+    assert tatamu.status().forward > before
+
+
+@pytest.mark.parametrize("check", ["gradcheck", "bwgrad_bwgrad"])
+def test_transposed_gradients(check: str) -> None:
+    with tatamu.enabled():
+        Checks()._check_helper("cpu", torch.float64, TRANSPOSED, TRANSPOSED.op, check)
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if "2d" not in name])
+def test_one_and_three_dimensions_stay_as_they_are(name: str) -> None:
+    info, before = OTHERS[name], tatamu.status()
+    for sample in info.sample_inputs("cpu", torch.float32, requires_grad=True):
+        results = []
+        for on in (nullcontext, tatamu.enabled):
+            with on():
+                output = call(sample, info)
+                leaves = [t for t in (sample.input, *sample.args) if isinstance(t, Tensor)]
+                results.append([output, *torch.autograd.grad(output, leaves, torch.ones_like(output))])
+        assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    after = tatamu.status()
+    assert (after.forward, after.backward) == (before.forward, before.backward)
+    assert sum(after.passed_on.values()) > sum(before.passed_on.values())

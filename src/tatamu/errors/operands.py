@@ -321,3 +321,23 @@ def scalar_type(dtype: str) -> str:
 def _tensor_type(dtype: str) -> str:
     name = scalar_type(dtype)
     return f"CPU{name}Type" if dtype == "bfloat16" or dtype.startswith("complex") else f"torch.{name}Tensor"
+
+
+class DistributedOperandsError(TatamuError, ValueError):
+    """Of the operands of one convolution some are DTensors and some are not, or they have several meshes."""
+
+    @classmethod
+    def of_mixture(cls, name: str, every: Sequence[str]) -> DistributedOperandsError:
+        """`name` is one that is no DTensor, `every` are all operands."""
+        return cls(
+            f"{', '.join(every)} must all be DTensors if one of them is, but {name} is not; make it one with "
+            "torch.distributed.tensor.distribute_tensor(), or a layer's parameters with distribute_module()"
+        )
+
+    @classmethod
+    def of_meshes(cls, first: str, mesh: str, second: str, other: str) -> DistributedOperandsError:
+        """Two operands, and the meshes they lie on."""
+        return cls(
+            f"the operands must lie on one device mesh, but {first} lies on {mesh} and {second} on {other}; "
+            "distribute one of them anew"
+        )

@@ -1,4 +1,4 @@
-"""The example with several processes, started as its users start it."""
+"""The examples that are whole programs, started as their users start them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "examples" / "ddp_digits.py"
+EXAMPLES = ROOT / "examples"
 
 
 def started(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +25,7 @@ def started(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_learn_the_digits_and_one_shows_the_progress() -> None:
-    done = started("-m", "torch.distributed.run", "--nproc-per-node", "2", str(EXAMPLE))
+    done = started("-m", "torch.distributed.run", "--nproc-per-node", "2", str(EXAMPLES / "ddp_digits.py"))
     assert done.returncode == 0, done.stderr
     (accuracy,) = re.findall(r"^2 processes: ([\d.]+)% of 360 held-out digits", done.stdout, re.MULTILINE)
     assert float(accuracy) >= 97
@@ -35,6 +35,17 @@ def test_two_processes_learn_the_digits_and_one_shows_the_progress() -> None:
 
 
 def test_without_torchrun_it_says_how_to_start_it() -> None:
-    done = started(str(EXAMPLE))
+    done = started(str(EXAMPLES / "ddp_digits.py"))
     assert done.returncode == 2
     assert done.stderr == "start it with: torchrun --nproc-per-node 2 examples/ddp_digits.py\n"
+
+
+def test_a_model_of_transformers_is_trained_and_handed_back_to_torch() -> None:
+    done = started(str(EXAMPLES / "finetune.py"))
+    assert done.returncode == 0, done.stderr
+    assert "tatamu computes 15 of its layers now" in done.stdout
+    ((first, last),) = re.findall(r"first five steps: ([\d.]+), of the last five: ([\d.]+)", done.stdout)
+    assert float(last) < float(first) / 2
+    (difference,) = re.findall(r"outputs differ by (\S+) of the largest", done.stdout)
+    assert float(difference) < 1e-5
+    assert not done.stderr
