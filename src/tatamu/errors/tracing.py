@@ -138,5 +138,5 @@ class TransposedConvolutionError(TatamuError, RuntimeError):
 
 def described(error: BaseException) -> str:
     """An error in one line: its class, and the first line of its message."""
-    text = str(error).strip().partition("\n")[0].rstrip(".")
+    text = str(error).strip().partition("\n")[0].rstrip(".: ")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
