@@ -12,9 +12,10 @@ from tatamu.tracing.changes import Change, Mend, apply
 from tatamu.tracing.diagnosis import Diagnosis, diagnose
 from tatamu.tracing.mend import Trials, mends
 from tatamu.tracing.walk import walk
-from tracing.broken import BROKEN, ResNet
+from tracing.broken import BROKEN
 from tracing.mutations import fails, mutations
 from tracing.networks import SMALL, TRANSFORMERS
+from tracing.parts import ResNet
 
 NETWORKS = SMALL | TRANSFORMERS
 MUTATIONS = dict.fromkeys(SMALL, 12) | dict.fromkeys(TRANSFORMERS, 6)
