@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tracing.broken import (
+from tracing.parts import (
     VGG,
     Attended,
     AutoEncoder,

@@ -71,9 +71,9 @@ def test_a_layer_put_in_has_memory() -> None:
 
 def test_a_layer_is_replaced_wherever_it_is() -> None:
     shared = nn.ReLU()
-    model = nn.Sequential(shared, nn.Sequential(shared), nn.ReLU())
+    model = nn.Sequential(shared, nn.Sequential(nn.Identity(), shared), nn.ReLU())
     new = nn.GELU()
     assert replaced(model, "0", new) is model
-    assert model[0] is model[1][0] is new
+    assert model[0] is model[1][1] is new
     assert isinstance(model[2], nn.ReLU)
     assert replaced(shared, "", new) is new

@@ -10,11 +10,12 @@ from torch import nn
 
 from tatamu.tracing.changes import Change, Mend, apply
 from tatamu.tracing.diagnosis import Diagnosis, diagnose
-from tatamu.tracing.mend import mends
+from tatamu.tracing.mend import Trials, mends
 from tatamu.tracing.walk import walk
-from tracing.broken import BROKEN, ResNet
+from tracing.broken import BROKEN
 from tracing.mutations import fails, mutations
 from tracing.networks import SMALL, TRANSFORMERS
+from tracing.parts import ResNet
 
 NETWORKS = SMALL | TRANSFORMERS
 MUTATIONS = dict.fromkeys(SMALL, 12) | dict.fromkeys(TRANSFORMERS, 6)
@@ -99,6 +100,41 @@ def test_a_forgotten_padding_is_the_one_mend() -> None:
     (mend,) = diagnosed(model, (3, 64, 64)).mends
     assert mend == Mend((Change("layer2.1.conv2", "padding", 0, 1),))
     assert str(mend) == "padding=1 in layer2.1.conv2 gives 8 × 8"
+
+
+def test_padding_that_keeps_the_size_comes_before_kernels_that_make_up_for_it() -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.down = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 3, 3, 2, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.avg_pool2d(x, 2) + self.down(self.wide(x))
+
+    first, second = diagnosed(Pooled(), (3, 16, 16)).mends[:2]
+    assert str(first) == "padding=1 in wide gives 16 × 16"
+    assert (second.path, second.argument) == ("down", "kernel_size")
+
+
+def test_a_model_that_reads_numbers_of_its_own_is_mended_too() -> None:
+    """It does not run without a walk, which knows them."""
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Linear(7, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.head(self.conv(x).mean((2, 3)) * float(torch.ones(4).sum()))
+            return y
+
+    model = Scaled()
+    mend = diagnosed(model, (3, 8, 8)).mends[0]
+    assert str(mend) == "in_features=8 in head"
+    assert runs(model, mend, (3, 8, 8))
+    assert not Trials(model, walk(model, (3, 8, 8))).are_quick
+    plain = nn.Sequential(model.conv, model.head)
+    assert Trials(plain, walk(plain, (3, 8, 8))).are_quick
 
 
 def test_what_follows_a_change_is_part_of_it() -> None:

@@ -77,15 +77,13 @@ def _windows(layer: Module, given: Mapping[str, Any], size: Extent, axis: int) -
 
 
 def _fits(axis: Axis, layer: Module, given: Mapping[str, Any]) -> bool:
-    """Whether torch takes this much padding, and the kernel finds room."""
+    """Whether torch takes this much padding; where the kernel finds no room, there are no outputs."""
     reach, mode = max(axis.before, axis.after), given.get("padding_mode", "zeros")
     if isinstance(layer, layers.POOLINGS):
         most = axis.kernel // 2
     else:
         most = {"reflect": axis.size - 1, "circular": axis.size}.get(mode, reach)
-    # Rounded up, the last window of a pooling may go beyond the padding, also if it is the only one.
-    room = axis.padded >= axis.effective_kernel or given.get("ceil_mode", False)
-    return min(axis.before, axis.after) >= 0 and reach <= most and room
+    return min(axis.before, axis.after) >= 0 and reach <= most
 
 
 def _sides(padding: Any, kernel: int, stride: int, dilation: int, size: Extent, axis: int) -> tuple[int, int]:

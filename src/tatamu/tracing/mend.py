@@ -58,7 +58,7 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
     """
     if failed.failure is None:
         return ()
-    trials = _Trials(model, failed)
+    trials = Trials(model, failed)
     meeting = Meeting(trials.model, failed, failed.failure)
     ordered = candidates(meeting)
     near = [it for it in ordered if it.cost <= _NEAR]
@@ -78,7 +78,7 @@ def mends(model: Module, failed: Walk) -> tuple[Mend, ...]:
 class _Search:
     """Candidates that have proven themselves; one for each layer, and one for the input."""
 
-    def __init__(self, trials: _Trials, more: int) -> None:
+    def __init__(self, trials: Trials, more: int) -> None:
         self.found: dict[str, _Found] = {}
         self._more = more
         self._trials = trials
@@ -128,15 +128,20 @@ class _Search:
             self.found.setdefault(proven.mend.path, proven)
 
 
-class _Trials:
-    """Runs a model with changes, on a copy without weights."""
+class Trials:
+    """Runs a model with changes, on a copy without weights.
+
+    Attributes:
+        model: the copy.
+        are_quick: whether the copy can be run without a walk, which takes a quarter of the time.
+    """
 
     def __init__(self, model: Module, failed: Walk) -> None:
         self.model = weightless(model)
         self._failed = failed
         # Without a walk, on the device 'meta' alone, a trial is sooner done; it counts where the model gets
         # as far as in the walk, and no farther.
-        self._quick = self._calls() == len(failed.calls)
+        self.are_quick = self._calls() == len(failed.calls)
 
     def _calls(self) -> int:
         """How many modules are called before the model fails on the device 'meta'; -1 if it does not."""
@@ -188,7 +193,7 @@ class _Trials:
     def _proven(self, mend: Mend, cost: float) -> _Found | None:
         try:
             with self._changed(mend) as model:
-                if self._quick and not self._runs(mend.sizes or self._failed.sizes, model):
+                if self.are_quick and not self._runs(mend.sizes or self._failed.sizes, model):
                     return None
         except Exception:  # noqa: BLE001 - torch refuses the arguments.
             return None
