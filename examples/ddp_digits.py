@@ -82,6 +82,8 @@ def main() -> int:
             f"{dist.get_world_size()} processes: {found:.2%} of {HELD_OUT} held-out digits, "
             f"in {time.perf_counter() - start:.1f} s"
         )
+    del model  # It holds on to the group, and whoever leaves first must not tear the group from the others.
+    dist.barrier()
     dist.destroy_process_group()
     if found >= ACCURACY_WANTED:
         return 0
