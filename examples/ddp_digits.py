@@ -9,6 +9,7 @@ tatamu.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 
@@ -82,7 +83,10 @@ def main() -> int:
             f"{dist.get_world_size()} processes: {found:.2%} of {HELD_OUT} held-out digits, "
             f"in {time.perf_counter() - start:.1f} s"
         )
-    del model  # It holds on to the group, and whoever leaves first must not tear the group from the others.
+    # gloo's threads abort a process that ends while they hold tensors: nothing may hold the group, and nobody
+    # may leave while others still send.
+    del model
+    gc.collect()
     dist.barrier()
     dist.destroy_process_group()
     if found >= ACCURACY_WANTED:
