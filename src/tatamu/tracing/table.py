@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -76,11 +76,16 @@ class Rows:
 def _line(lines: Sequence[Sequence[str]], widths: Sequence[int], style: str) -> Padding:
     table = Table.grid(padding=(0, 1, 0, 0))
     for heading, width in zip(HEADINGS, widths, strict=True):
-        right = "right" if heading in RIGHT else "left"
-        table.add_column(justify=right, width=width, overflow="fold", style=style)  # type: ignore[arg-type]
+        side: JustifyMethod = "right" if heading in RIGHT else "left"
+        table.add_column(justify=side, width=width, overflow="fold", style=style)
     for cells_of_line in lines:
         table.add_row(*map(Text, cells_of_line))
     return Padding(table, 0)
+
+
+def _reach(group: str, paths: Sequence[str]) -> int:
+    """How many of the paths, from the first on, fit below a group."""
+    return len(list(takewhile(lambda path: _fits(path, group), paths)))
 
 
 def _grouped(paths: Sequence[str]) -> Iterator[str]:
@@ -90,10 +95,7 @@ def _grouped(paths: Sequence[str]) -> Iterator[str]:
         if group is None or not _fits(path, group):
             parts = path.split(".")
             candidates = [".".join(parts[:count]) for count in range(len(parts))]
-            reach = {
-                it: len(list(takewhile(lambda other: _fits(other, it), paths[place:])))  # noqa: B023
-                for it in candidates
-            }
+            reach = {it: _reach(it, paths[place:]) for it in candidates}
             group = max(candidates, key=lambda it: (reach[it], len(it)))
         yield group
 
